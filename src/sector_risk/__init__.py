@@ -1,0 +1,81 @@
+"""How likely every NHS provider trust in England, and the sector, is to end the year in balance, and why.
+
+>>> import sector_risk as sr
+>>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=500)
+>>> bool(forecast["sector_position"].mean() < 0)
+True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sector_risk.assumptions import Assumptions, CentralAction, Centre, Evidence, Marginal, Shares
+    from sector_risk.cases import CASES, case_names, load_case
+    from sector_risk.drivers import driver
+    from sector_risk.faults import Fault, InputError, InputWarning
+    from sector_risk.files import open_forecast, save_forecast
+    from sector_risk.panel import check_panel, make_panel, read_panel
+    from sector_risk.plots import plot_fan, plot_forecast, plot_league, plot_waterfall
+    from sector_risk.regimes import REGIMES, Regime, SustainabilityFunding
+    from sector_risk.simulation import simulate
+    from sector_risk.summary import summarise
+
+_HOMES = {
+    "assumptions": ("Assumptions", "CentralAction", "Centre", "Evidence", "Marginal", "Shares"),
+    "cases": ("CASES", "case_names", "load_case"),
+    "drivers": ("driver",),
+    "faults": ("Fault", "InputError", "InputWarning"),
+    "files": ("open_forecast", "save_forecast"),
+    "panel": ("check_panel", "make_panel", "read_panel"),
+    "plots": ("plot_fan", "plot_forecast", "plot_league", "plot_waterfall"),
+    "regimes": ("REGIMES", "Regime", "SustainabilityFunding"),
+    "simulation": ("simulate",),
+    "summary": ("summarise",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CASES",
+    "REGIMES",
+    "Assumptions",
+    "CentralAction",
+    "Centre",
+    "Evidence",
+    "Fault",
+    "InputError",
+    "InputWarning",
+    "Marginal",
+    "Regime",
+    "Shares",
+    "SustainabilityFunding",
+    "case_names",
+    "check_panel",
+    "driver",
+    "load_case",
+    "make_panel",
+    "open_forecast",
+    "plot_fan",
+    "plot_forecast",
+    "plot_league",
+    "plot_waterfall",
+    "read_panel",
+    "save_forecast",
+    "simulate",
+    "summarise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that importing the package stays quick."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'sector_risk' has no attribute {name!r}")
+    value = getattr(import_module(f"sector_risk.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

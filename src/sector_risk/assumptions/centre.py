@@ -1,0 +1,81 @@
+"""The centre: actions that offset the provider position without belonging to a trust."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sector_risk.assumptions.marginal import Marginal
+from sector_risk.assumptions.settings import Settings, assumption
+from sector_risk.faults import Fault
+
+
+@dataclass(frozen=True)
+class CentralAction(Settings):
+    """One offset: amount = planned * delivery, GBP m."""
+
+    name: str = ""
+    planned: float = assumption(
+        0.0,
+        unit="GBP m",
+        meaning="planned contribution to the whole NHS position",
+        source="set by the user",
+        confidence="U",
+    )
+    delivery: Marginal = assumption(
+        Marginal.of("norm", loc=1.0, scale=0.25),
+        unit="fraction of planned",
+        meaning="share of the plan that is delivered",
+        source="judgement",
+        confidence="G",
+    )
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from super()._faults()
+        if not self.name:
+            remedy = "Name it, for example 'risk reserve'."
+            yield Fault("assumptions", "an action needs a name", "", remedy, variable="centre.actions")
+
+
+def _evidence(planned: tuple[str, str], delivery: tuple[str, str]) -> tuple[tuple[str, object], ...]:
+    from sector_risk.assumptions.settings import Evidence
+
+    return (("planned", Evidence(*planned)), ("delivery", Evidence(*delivery)))
+
+
+JOINT_PAPER = "joint paper of September 2018: wilmingtonhealthcare, HSJ 7023466"
+
+IMPROVEMENT_TARGET = CentralAction(
+    "provider improvement target",
+    254.0,
+    Marginal.of("beta", a=2.0, b=3.0),
+    evidence=_evidence(  # type: ignore[arg-type]
+        (JOINT_PAPER, "V"),
+        ("judgement: outturns were worse than plan in all five years, so under half is delivered", "G"),
+    ),
+)
+COMMISSIONER_UNDERSPEND = CentralAction(
+    "commissioner underspend",
+    265.0,
+    Marginal.of("gamma", a=1.8, scale=1.57 / 1.8),
+    evidence=_evidence(  # type: ignore[arg-type]
+        (JOINT_PAPER, "V"),
+        (
+            "five years' underspends without risk reserves, 250, 500, 103, 315, 916, have mean 417 and sd 310:"
+            " HSJ 7018808, HFMA 18 Jul 2017, HFMA 5 Jun 2018, HSJ 7024322",
+            "D",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Central actions of the year; others (medicines, deferral of programmes, a risk reserve) are added by the user.
+
+    Examples
+    --------
+    >>> reserve = CentralAction("risk reserve", 640.0, Marginal.of("norm", loc=1.0, scale=0.01))
+    >>> [action.name for action in Centre((*Centre().actions, reserve)).actions]
+    ['provider improvement target', 'commissioner underspend', 'risk reserve']
+    """
+
+    actions: tuple[CentralAction, ...] = (IMPROVEMENT_TARGET, COMMISSIONER_UNDERSPEND)

@@ -1,0 +1,90 @@
+"""Deterioration: drift of the run rate away from plan, monthly shocks that persist, and the season."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.assumptions.marginal import Marginal
+from sector_risk.assumptions.settings import Settings, assumption
+from sector_risk.assumptions.sources import CALIBRATED
+
+F64 = NDArray[np.float64]
+
+
+
+@dataclass(frozen=True)
+class Deterioration(Settings):
+    """Drift D = turnover ((drift_base + drift_per_planned_deficit max(0, -plan/turnover)) X - headroom), X = drift.
+
+    The run rate also takes an AR(1) of monthly shocks with sd shock_sd * turnover.
+    """
+
+    drift: Marginal = assumption(
+        Marginal.of("gamma", a=0.6, scale=1 / 0.6),
+        unit="relative to the trust's mean",
+        meaning="drift of a trust's year relative to its mean: few trusts carry most of it",
+        source=CALIBRATED,
+        confidence="D",
+    )
+    drift_base: float = assumption(
+        0.003,
+        unit="fraction of turnover",
+        meaning="mean adverse drift of a trust that plans balance",
+        source=CALIBRATED,
+        confidence="D",
+        low=0.0,
+        high=0.1,
+    )
+    drift_per_planned_deficit: float = assumption(
+        0.10,
+        unit="fraction of the planned deficit before support",
+        meaning="further mean drift of a trust that plans a deficit",
+        source="plan and variance correlate .5 across 150 trusts at month 9 of 2025-26: NHS Oversight Framework data",
+        confidence="D",
+        low=0.0,
+        high=2.0,
+    )
+    headroom: float = assumption(
+        0.002,
+        unit="fraction of turnover",
+        meaning="contingency and slack in plans that offset drift",
+        source=CALIBRATED,
+        confidence="G",
+        low=0.0,
+        high=0.1,
+    )
+    season: tuple[float, ...] = assumption(
+        (0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0, 1.2, 1.2, 1.1, 1.1),
+        unit="relative weight",
+        meaning="weight of each month (April first) in the year's drift: winter is heavier",
+        source="judgement",
+        confidence="G",
+        low=0.0,
+    )
+    persistence: float = assumption(
+        0.7,
+        unit="coefficient",
+        meaning="AR(1) coefficient of monthly run-rate shocks",
+        source="hand-calibrated to movements between months 3, 6 and 9 of 2025-26: NHS Oversight Framework data",
+        confidence="G",
+        low=0.0,
+        high=0.99,
+    )
+    shock_sd: float = assumption(
+        0.0005,
+        unit="fraction of annual turnover a month",
+        meaning="sd of a monthly run-rate shock",
+        source="hand-calibrated to movements between months 3, 6 and 9 of 2025-26: NHS Oversight Framework data",
+        confidence="G",
+        low=0.0,
+        high=0.05,
+    )
+
+    def drift_scale(self, plan: F64, turnover: F64) -> F64:
+        """Mean adverse drift of each trust before headroom, GBP m a year."""
+        return self.drift_base * turnover + self.drift_per_planned_deficit * np.maximum(-plan, 0.0)
+
+    def season_path(self) -> F64:
+        """Cumulative share of the year's drift by month."""
+        return np.cumsum(self.season) / np.sum(self.season)

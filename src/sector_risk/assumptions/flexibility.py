@@ -1,0 +1,52 @@
+"""Flexibility: one-off measures that absorb pressure, mostly found late in the year, and the plan's own path."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.assumptions.marginal import Marginal
+from sector_risk.assumptions.settings import Settings, assumption
+from sector_risk.assumptions.sources import CALIBRATED
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Flexibility(Settings):
+    """One-off cover available by month m is turnover * amount * H(m)."""
+
+    amount: Marginal = assumption(
+        Marginal.of("gamma", a=3.0, scale=0.017 / 3.0),
+        unit="fraction of turnover",
+        meaning="one-off measures a trust can find in a year",
+        source=CALIBRATED,
+        confidence="D",
+    )
+    path: tuple[float, ...] = assumption(
+        (0.04, 0.08, 0.13, 0.18, 0.24, 0.30, 0.37, 0.44, 0.52, 0.64, 0.80, 1.0),
+        unit="cumulative share",
+        meaning="H(m), share of the year's one-off measures that is there by each month",
+        source="judgement on year-end actions, held against quarterly outturns",
+        confidence="G",
+        low=0.0,
+        high=1.0,
+    )
+    keep_favourable: float = assumption(
+        0.35,
+        unit="fraction",
+        meaning="share of a favourable pressure that reaches the reported position; the rest is spent",
+        source="judgement",
+        confidence="G",
+        low=0.0,
+        high=1.0,
+    )
+    plan_season: tuple[float, ...] = assumption(
+        (-0.00136, -0.00100, -0.00099, 0.0),
+        unit="fraction of turnover, cumulative at quarter ends",
+        meaning="season in the default plan path: what published plan paths hold beyond phasing of savings and support",
+        source="2018-19 plan paths -836, -1,111, -980, -519 less the formula's -717, -1,023, -893, -519, over 87.8bn",
+        confidence="D",
+        low=-0.1,
+        high=0.1,
+    )

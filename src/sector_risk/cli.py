@@ -1,0 +1,292 @@
+"""The command line: `sector-risk forecast`, `check`, `cases` and `warmup`.
+
+Everything heavy is imported inside the command that needs it. Every mistake that a user can make ends in one
+readable message on standard error: status 2 for what was asked or given, 1 for what the machine could not
+do, 130 for an interrupt.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import click
+except ModuleNotFoundError:  # the extra is not installed
+    raise SystemExit("The command line needs two small packages: pip install 'sector-risk[cli]'") from None
+
+from sector_risk.faults import InputError, InputWarning
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.progress import Progress
+
+__all__ = ["commands", "main"]
+
+SUGGESTED_CASE = "england-2018-19"
+PICTURES = (".png", ".pdf", ".svg")
+BAD_INPUT, CANNOT, INTERRUPTED = 2, 1, 130
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PLACE = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """A group that turns expected errors into messages and exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _plain_warnings():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _fail(ctx, "Interrupted; nothing was written.", INTERRUPTED)
+        except InputError as error:
+            _fail(ctx, str(error), BAD_INPUT)
+        except ImportError as error:
+            _fail(ctx, f"error: {error}", CANNOT)
+        except BrokenPipeError:  # the reader of a pipe has seen enough; click closes quietly
+            raise
+        except OSError as error:
+            _fail(ctx, f"error: {_readable(error)}", CANNOT)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sector-risk")
+def commands() -> None:
+    """How likely every NHS provider trust in England, and the sector, is to end the year in balance."""
+
+
+@commands.command()
+@click.argument("panel", required=False, type=FILE)
+@click.option("--case", metavar="NAME", help="A bundled case instead of a panel; see `sector-risk cases`.")
+@click.option("--draws", default=10_000, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same draws.")
+@click.option("--assumptions", type=FILE, help="A TOML file; see the page on assumptions.")
+@click.option("--threads", type=click.IntRange(1), help="How many threads; all processors if not given.")
+@click.option("-o", "--output", type=PLACE, help="Save the forecast: .nc or .zarr.")
+@click.option("--plot", type=PLACE, help="Draw it on one page: .png, .pdf or .svg.")
+@click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+def forecast(
+    panel: Path | None,
+    case: str | None,
+    draws: int,
+    seed: int,
+    assumptions: Path | None,
+    threads: int | None,
+    output: Path | None,
+    plot: Path | None,
+    quiet: bool,
+) -> None:
+    r"""Forecast the year end of every trust in PANEL (CSV, Excel or Parquet) or in a bundled case.
+
+    \b
+    sector-risk forecast --case england-2018-19
+    sector-risk forecast plans.csv --draws 100000 -o out/forecast.nc --plot out/forecast.png
+    """
+    targets = _check_targets(output, plot)
+    trusts = _load(panel, case)
+    settings = _read_assumptions(assumptions)
+    import sector_risk as sr
+
+    with _progress(shown=not quiet) as progress:
+        result = sr.simulate(trusts, settings, n_draws=draws, seed=seed, threads=threads, progress=progress)
+    summary = sr.summarise(result)
+    _write(result, summary, output, plot)
+    if not quiet:
+        _print_report(result, summary, targets)
+
+
+@commands.command()
+@click.argument("panel", type=FILE)
+def check(panel: Path) -> None:
+    """Check PANEL and say what a forecast would make of it."""
+    import json
+
+    import sector_risk as sr
+
+    trusts = sr.read_panel(panel)
+    click.echo(f"{panel}: no faults; {trusts.sizes['trust']} trusts, {trusts.attrs['year']}.")
+    for name, rule in json.loads(trusts.attrs["filled"]).items():
+        click.echo(f"  filled: {name}, by {rule}")
+    for key, label in (("left_out", "left out"), ("not_used_yet", "read but not used yet")):
+        for item in json.loads(trusts.attrs[key]):
+            click.echo(f"  {label}: {item}")
+
+
+@commands.command()
+def cases() -> None:
+    """List the bundled cases."""
+    from sector_risk import CASES
+
+    for name, description in CASES.items():
+        click.echo(f"{name}: {description}")
+
+
+@commands.command()
+def warmup() -> None:
+    """Compile the numerical kernels once, so that the next forecast starts quickly."""
+    import sector_risk as sr
+
+    started = time.perf_counter()
+    trusts = sr.load_case(SUGGESTED_CASE).isel(trust=slice(8))
+    sr.summarise(sr.simulate(trusts, n_draws=16))
+    click.echo(f"Ready: compiled and ran in {time.perf_counter() - started:.1f} s.")
+
+
+def main() -> None:
+    """Run the command line; this is what `sector-risk` calls.
+
+    Examples
+    --------
+    >>> from click.testing import CliRunner
+    >>> print(CliRunner().invoke(commands, ["forecast"]).exit_code)
+    2
+    """
+    try:
+        commands(prog_name="sector-risk")
+    except KeyboardInterrupt:  # before a command has begun
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _load(panel: Path | None, case: str | None) -> "xr.Dataset":
+    """Read the panel or the bundled case: one of them, not two and not none."""
+    if panel and case:
+        raise click.UsageError("Give a PANEL file or --case, not both.")
+    import sector_risk as sr
+
+    if panel:
+        return sr.read_panel(panel)
+    if case:
+        return sr.load_case(case)
+    raise click.UsageError(f"Give a PANEL file or a bundled case, such as --case {SUGGESTED_CASE}")
+
+
+def _check_targets(output: Path | None, plot: Path | None) -> list[Path]:
+    """Find out before the simulation whether its results can be written."""
+    if output:
+        _check_target("-o", output, (".nc", ".zarr"))
+    if plot:
+        _check_target("--plot", plot, PICTURES)
+        _need_matplotlib()
+    return [path for path in (output, plot) if path]
+
+
+def _check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    from sector_risk.files import check_target
+
+    try:
+        check_target(path, suffixes)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+    except OSError as error:
+        raise click.BadParameter(f"cannot write {path}: {_readable(error)}", param_hint=option) from None
+
+
+def _need_matplotlib() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise ImportError("--plot needs matplotlib; install with: pip install 'sector-risk[plots]'")
+
+
+def _read_assumptions(path: Path | None) -> Any:
+    import sector_risk as sr
+
+    if path is None:
+        return sr.Assumptions()
+    try:
+        return sr.Assumptions.from_toml(path)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--assumptions") from None
+
+
+def _write(result: "xr.Dataset", summary: "xr.Dataset", output: Path | None, plot: Path | None) -> None:
+    """Write both files under temporary names and rename them together at the end: all or nothing."""
+    from sector_risk.files import write_forecast, written_beside
+
+    with ExitStack() as renames:
+        if output:
+            write_forecast(result, renames.enter_context(written_beside(output)))
+        if plot:
+            from sector_risk.plots import plot_forecast
+
+            page = plot_forecast(result, summary=summary)
+            page.savefig(renames.enter_context(written_beside(plot)))
+
+
+def _print_report(result: "xr.Dataset", summary: "xr.Dataset", written: list[Path]) -> None:
+    from rich.console import Console
+
+    from sector_risk.report_text import report
+
+    console = Console(highlight=False)
+    for part in report(result, summary, written):
+        console.print(part)
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | bool]:
+    """Show a bar on standard error where someone can see it, and only for a run of more than a second."""
+    if not (shown and sys.stderr.isatty()):
+        yield False
+        return
+    bar = _LateBar()
+    try:
+        yield bar.update
+    finally:
+        bar.stop()
+
+
+class _LateBar:
+    """A progress bar that stays away (and is not even imported) until a second has passed."""
+
+    def __init__(self, after: float = 1.0) -> None:
+        self._starts_at = time.monotonic() + after
+        self._bar: Progress | None = None
+
+    def update(self, done: int, total: int) -> None:
+        if self._bar is None and time.monotonic() >= self._starts_at:
+            self._bar = self._start()
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _start(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import Progress
+
+        bar = Progress(console=Console(stderr=True), transient=True)
+        bar.add_task("Simulating")
+        bar.start()
+        return bar
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show an input warning as one plain line on standard error, each once."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        click.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _fail(ctx: click.Context, message: str, status: int) -> None:
+    click.echo(message, err=True)
+    ctx.exit(status)
+
+
+def _readable(error: OSError) -> str:
+    """Say what went wrong and where, without an error number."""
+    return f"{error.strerror} ({error.filename})" if error.strerror else str(error)

@@ -1,0 +1,182 @@
+"""Cuts draws into blocks, runs them on threads and puts the results in place: the one room that knows threads."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.kernels import pressure, reduce
+from sector_risk.prepare import Prepared, normals, shared_randomness
+from sector_risk.regimes import Block, PreparedRule
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+BLOCK_SIZE = 1024
+Progress = Callable[[int, int], None]
+
+SUPPORT_SPREAD = np.array([1 / 3, 2 / 3, 1.0])
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Arrays of a whole run (T trusts, N draws), filled block by block."""
+
+    contribution: F32  # (driver..., one_off, favourable_spent; T; N)
+    position_before_support: F32  # (T, N)
+    position: F32  # (T, N)
+    support: F32  # (T, N)
+    sector: F64  # (4, N): before support, position, deficit count, gross deficit
+    sector_ytd: F64  # (12, N) after support
+    efficiency_delivered: F64  # (N,)
+
+    @classmethod
+    def empty(cls, n_drivers: int, n_trusts: int, n_draws: int) -> "Draws":
+        """Room for a run; pages are touched only when a block writes them."""
+
+        def room() -> F32:
+            return np.empty((n_trusts, n_draws), np.float32)
+
+        return cls(
+            np.empty((n_drivers + 2, n_trusts, n_draws), np.float32),
+            room(),
+            room(),
+            np.zeros((n_trusts, n_draws), np.float32),
+            np.zeros((4, n_draws)),
+            np.zeros((12, n_draws)),
+            np.zeros(n_draws),
+        )
+
+
+class Scratch:
+    """Buffers that a worker uses again for every block."""
+
+    def __init__(self, n_trusts: int, block_size: int) -> None:
+        self.work = np.empty((pressure.WORK_ROWS, block_size), np.float32)
+        self.quarter_variance = np.empty((4, n_trusts, block_size), np.float32)
+
+    def fit(self, n: int) -> tuple[F32, F32]:
+        """Return buffers for a block of n draws (the last block is shorter)."""
+        if n == self.work.shape[1]:
+            return self.work, self.quarter_variance
+        return np.empty((len(self.work), n), np.float32), np.empty((*self.quarter_variance.shape[:2], n), np.float32)
+
+
+def default_threads() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_blocks(
+    prepared: Prepared,
+    rules: tuple[PreparedRule, ...],
+    n_draws: int,
+    *,
+    threads: int,
+    block_size: int,
+    progress: Progress | None = None,
+) -> Draws:
+    """Simulate draws 0 .. n_draws - 1; the result does not depend on threads or block size."""
+    n_trusts = len(prepared.codes)
+    out = Draws.empty(pressure.N_DRIVERS + len(prepared.drivers), n_trusts, n_draws)
+    starts = list(range(0, n_draws, block_size))
+    stop = threading.Event()
+
+    def run(own: list[int]) -> Iterator[int]:
+        scratch = Scratch(n_trusts, min(block_size, n_draws))
+        for first in own:
+            if stop.is_set():
+                return
+            run_block(prepared, rules, out, scratch, first, min(first + block_size, n_draws))
+            yield first
+
+    _spread(run, starts, min(threads, len(starts)), stop, progress or (lambda done, total: None))
+    return out
+
+
+def _spread(run: Any, starts: list[int], threads: int, stop: threading.Event, progress: Progress) -> None:
+    """Run all blocks on threads that take the next one as they come free; report after each."""
+    done, total, lock = 0, len(starts), threading.Lock()
+    queue = iter(starts)
+
+    def following() -> Iterator[int]:
+        while True:
+            with lock:
+                first = next(queue, None)
+            if first is None:
+                return
+            yield first
+
+    def work() -> None:
+        nonlocal done
+        for _ in run(following()):
+            with lock:
+                done += 1
+                progress(done, total)
+
+    if threads == 1:
+        work()
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for future in as_completed([pool.submit(work) for _ in range(threads)]):
+                future.result()
+        finally:
+            stop.set()
+
+
+def run_block(
+    prepared: Prepared, rules: tuple[PreparedRule, ...], out: Draws, scratch: Scratch, first: int, last: int
+) -> None:
+    """Pressures, rules and sums of draws first .. last - 1."""
+    n = last - first
+    work, quarter_variance = scratch.fit(n)
+    shared = shared_randomness(prepared, first, n)
+    extra = user_pressure(prepared, first, n)
+    before, ytd = out.position_before_support, out.sector_ytd
+    target = pressure.YearOut(out.contribution, before, quarter_variance, ytd, out.efficiency_delivered)
+    pressure.year_block(prepared.plan, prepared.trusts, prepared.year, shared, first, extra, work, target)
+    block = Block(first, quarter_variance, before, out.support, np.zeros((5, n)))
+    for rule in rules:
+        rule.apply(block)
+    reduce.positions_block(first, last, before, out.support, out.position, out.sector)
+    ytd[:, first:last] += prepared.plan_path.sum(axis=0)[:, None] + support_by_month(block.sector_support)
+
+
+def support_by_month(by_quarter: F64) -> F64:
+    """Sector's support earned to date by month (12, B): even within a quarter, year-end payments in month 12."""
+    steps = np.diff(by_quarter[:4], axis=0, prepend=0.0)
+    start = by_quarter[:4] - steps
+    months = (start[:, None, :] + steps[:, None, :] * SUPPORT_SPREAD[:, None]).reshape(12, -1)
+    months[11] = by_quarter[4]
+    return np.asarray(months)
+
+
+def user_pressure(prepared: Prepared, first: int, n_draws: int) -> F32:
+    """Cumulative pressure of user drivers, (driver, T, 12, B)."""
+    shape = (len(prepared.drivers), len(prepared.codes), 12, n_draws)
+    out = np.empty(shape, np.float32)
+    for u, user in enumerate(prepared.drivers):
+        z = user_normals(prepared, u, first, n_draws)
+        made = np.asarray(user.pressure(z, prepared.panel))
+        if made.shape != shape[1:] or not np.isfinite(made).all():
+            problem = f"shape {made.shape}, finite: {bool(np.isfinite(made).all())}"
+            raise ValueError(f"driver {user.name!r} must return finite numbers of shape {shape[1:]}; it gave {problem}")
+        out[u] = made
+    return out
+
+
+def user_normals(prepared: Prepared, u: int, first: int, n_draws: int) -> F32:
+    """Latent Normals of a user driver (T, items, B) with the dependence it declares."""
+    user, groups = prepared.drivers[u], prepared.groups
+    own = normals(prepared.driver_keys[u], prepared.trusts.hashes, first, user.items, n_draws)
+    *levels, rest = user.shares.loadings().astype(np.float32)
+    if rest == 1.0:
+        return own
+    factor = normals(prepared.driver_keys[u], groups.hashes, first, user.items, n_draws)
+    shared = sum(load * factor[rows] for load, rows in zip(levels, groups.rows, strict=True))
+    return np.asarray(shared + rest * own, np.float32)

@@ -1,0 +1,309 @@
+"""One year for a block of draws: pressure builds up, flexibility meets it, the rest is the variance.
+
+The loops run over trusts outside and draws inside: everything about a trust is a scalar, everything that runs
+over draws is a contiguous float32 row, so each inner loop vectorises. Rows are a block long and stay in cache.
+
+Formulas (adverse positive; m = month, all cumulative):
+
+    pressure[m]   = K G_plan(m) - K s r (1 + slip (1 - m/12)) G_rec(m) - K (1-s) q G_one_off(m)
+                    + A e_afc(m) + M e_medical(m) + D season(m) + sum of AR(1) shocks + user drivers
+    flexibility[m] = B H(m)
+    one_off[m]     = clip(pressure[m], 0, flexibility[m])
+    variance[m]    = -(pressure[m] - one_off[m])    where adverse;   keep * -pressure[m]    where favourable
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.kernels._jit import kernel, step
+from sector_risk.kernels.quantile import look_up
+from sector_risk.kernels.random import fill_normals
+
+F32 = NDArray[np.float32]
+U32 = NDArray[np.uint32]
+I64 = NDArray[np.int64]
+
+RECURRENT, ONE_OFF, SLIPPAGE, AFC, MEDICAL, DRIFT, FLEXIBILITY = range(7)
+N_VARIATES = 7
+"""Uncertain quantities that are drawn once a year for a trust; each is offset + scale * quantile(latent)."""
+
+VALUE_ROWS = N_VARIATES + 3
+"""A stream gives four rows of Normals at a time; the rows it does not need are overwritten by the next."""
+
+STREAMS = ("efficiency", "pay_award", "deterioration", "flexibility", "run_rate")
+_EFFICIENCY, _PAY_AWARD, _DETERIORATION, _FLEXIBILITY, _RUN_RATE = range(5)
+
+DRIVERS = ("efficiency_recurrent", "efficiency_one_off", "pay_afc", "pay_medical", "deterioration")
+N_DRIVERS = len(DRIVERS)
+
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+
+
+class Trusts(NamedTuple):
+    """What the year needs to know of each trust (T trusts)."""
+
+    hashes: U32  # (T, 2) hash of the code
+    offset: F32  # (variate, T)
+    scale: F32  # (variate, T)
+    efficiency_plan: F32  # (T,) K
+    recurrent_share: F32  # (T,) s
+    shock_sd: F32  # (T,) monthly shock to the run rate, GBP m
+    group: I64  # (4, T) row of the trust's sector, type, system, region factor
+    loading: F32  # (variate, 5, T) loadings on those four and on the trust's own Normal
+
+
+class Year(NamedTuple):
+    """Profiles over the twelve months (cumulative shares unless said) and scalars of the year."""
+
+    plan: F32  # G_plan
+    recurrent: F32  # G_rec
+    one_off: F32  # G_one_off
+    slippage: F32  # 1 - m/12
+    afc: F32  # elapsed share of the Agenda for Change gap
+    medical: F32  # elapsed share of the medical gap
+    season: F32  # cumulative share of the year's drift
+    flexibility: F32  # H
+    persistence: np.float32  # AR(1) coefficient of the run-rate shocks
+    shock_loading: F32  # (2,) of a month's shock on the sector's and on the trust's own Normal
+    keep_favourable: np.float32
+
+
+class Shared(NamedTuple):
+    """Shared randomness of a block (B draws)."""
+
+    keys: U32  # (stream, 2)
+    tables: F32  # (variate, cells + 1)
+    factors: F32  # (variate, group, B)
+    month_factor: F32  # (12, B) the sector's Normal for each month
+    tail: F32  # (variate, B) Student scale w, where tails are fat
+    tail_table: F32  # (cells + 1,) compressed Student value -> Normal score
+    tail_degrees: np.float32  # degrees of freedom of the Student tails; zero: Gaussian
+
+
+class YearOut(NamedTuple):
+    """Where results go: arrays of the whole run (N draws), and a block's own quarters.
+
+    Whole arrays and not views on the block's draws: a row cut out of a contiguous array is known to be contiguous
+    when the kernel is compiled, a row of a view is not, and then its loop would not vectorise.
+    """
+
+    contribution: F32  # (driver..., one_off, favourable_spent; T; N)
+    position_before_support: F32  # (T, N)
+    quarter_variance: F32  # (4, T, B)
+    sector_variance: NDArray[np.float64]  # (12, N)
+    efficiency_delivered: NDArray[np.float64]  # (N,)
+
+
+@step
+def _mix(loading: Any, i: Any, sector: Any, kind: Any, system: Any, region: Any, z: Any) -> None:
+    """z <- a F_sector + b F_type + c F_system + e F_region + rest * own, unit variance."""
+    a, b, c = loading[0, i], loading[1, i], loading[2, i]
+    e, rest = loading[3, i], loading[4, i]
+    for j in range(z.size):
+        z[j] = a * sector[j] + b * kind[j] + c * system[j] + e * region[j] + rest * z[j]
+
+
+@step
+def _fatten(tail: Any, table: Any, degrees: Any, z: Any) -> None:
+    """z <- Phi^-1(T_nu(w z)): Student t dependence with the marginal left exact."""
+    half = np.float32(table.size - 1) * np.float32(0.5)
+    last = np.float32(table.size - 1) - np.float32(1e-3)
+    for j in range(z.size):
+        t = tail[j] * z[j]
+        x = min(max((t / np.sqrt(degrees + t * t) + _ONE) * half, _ZERO), last)
+        cell = np.uint32(x)
+        below = table[cell]
+        z[j] = below + (x - np.float32(cell)) * (table[cell + np.uint32(1)] - below)
+
+
+@step
+def _apply_marginal(offset: Any, scale: Any, table: Any, z: Any) -> None:
+    for j in range(z.size):
+        z[j] = offset + scale * look_up(table, z[j])
+
+
+@step
+def _draw_variate(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
+    """Turn the trust's own Normals into values of variate v: dependence, tails, marginal."""
+    loading = trusts.loading[v]
+    if loading[4, i] < _ONE:
+        rows, group = shared.factors[v], trusts.group[:, i]
+        _mix(loading, i, rows[group[0]], rows[group[1]], rows[group[2]], rows[group[3]], z)
+    if shared.tail_degrees > _ZERO:
+        _fatten(shared.tail[v], shared.tail_table, shared.tail_degrees, z)
+    _apply_marginal(trusts.offset[v, i], trusts.scale[v, i], shared.tables[v], z)
+
+
+@step
+def _draw_variates(i: Any, trusts: Any, shared: Any, first_draw: Any, values: Any) -> None:
+    """Fill the first N_VARIATES rows of `values` (VALUE_ROWS, B) for trust i."""
+    keys, label = shared.keys, trusts.hashes[i]
+    fill_normals(keys[_EFFICIENCY], label, 0, first_draw, values[RECURRENT : RECURRENT + 4])
+    fill_normals(keys[_PAY_AWARD], label, 0, first_draw, values[AFC : AFC + 4])
+    fill_normals(keys[_DETERIORATION], label, 0, first_draw, values[DRIFT : DRIFT + 4])
+    fill_normals(keys[_FLEXIBILITY], label, 0, first_draw, values[FLEXIBILITY : FLEXIBILITY + 4])
+    for v in range(N_VARIATES):
+        _draw_variate(v, i, trusts, shared, values[v])
+
+
+@step
+def _walk(z: Any, month_factor: Any, on_factor: Any, on_own: Any, rho: Any, rate: Any, walked: Any) -> None:
+    """One month of the AR(1) run rate, and its running total."""
+    for j in range(z.size):
+        rate[j] = rho * rate[j] + (on_factor * month_factor[j] + on_own * z[j])
+        walked[j] += rate[j]
+
+
+@step
+def _build_pressure(m: Any, due: Any, year: Any, values: Any, walked: Any, pressure: Any) -> None:
+    """Pressure of month m from the year's values and the run rate so far; `due` is K G_plan(m)."""
+    recurrent, one_off, slippage = values[RECURRENT], values[ONE_OFF], values[SLIPPAGE]
+    afc, medical, drift = values[AFC], values[MEDICAL], values[DRIFT]
+    g_recurrent, g_one_off, late = year.recurrent[m], year.one_off[m], year.slippage[m]
+    e_afc, e_medical, season = year.afc[m], year.medical[m], year.season[m]
+    for j in range(pressure.size):
+        delivered = g_recurrent * recurrent[j] * (_ONE + late * slippage[j]) + g_one_off * one_off[j]
+        pay = e_afc * afc[j] + e_medical * medical[j]
+        pressure[j] = (due - delivered) + pay + (season * drift[j] + walked[j])
+
+
+@step
+def _add(extra: Any, pressure: Any) -> None:
+    for j in range(pressure.size):
+        pressure[j] += extra[j]
+
+
+@step
+def _cover(pressure: Any, flexibility: Any, share: Any, keep: Any, variance: Any) -> None:
+    """Reported variance: one-off cover first, a favourable pressure kept only in part."""
+    for j in range(pressure.size):
+        p = pressure[j]
+        one_off = min(max(p, _ZERO), share * flexibility[j])
+        variance[j] = -(p - one_off) if p > _ZERO else -keep * p
+
+
+@step
+def _accumulate(row: Any, total: Any) -> None:
+    for j in range(row.size):
+        total[j] += row[j]
+
+
+@step
+def _months(
+    i: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, quarters: Any, sector: Any
+) -> None:
+    """Twelve months of trust i; leaves the year-end pressure and run rate in the work rows."""
+    values, shocks = work[:VALUE_ROWS], work[VALUE_ROWS : VALUE_ROWS + 4]
+    rate, walked, pressure, variance = work[-4], work[-3], work[-2], work[-1]
+    rate[:] = _ZERO
+    walked[:] = _ZERO
+    on_factor, on_own = trusts.shock_sd[i] * year.shock_loading[0], trusts.shock_sd[i] * year.shock_loading[1]
+    for m in range(12):
+        if m % 4 == 0:
+            fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], m // 4, first_draw, shocks)
+        _walk(shocks[m % 4], shared.month_factor[m], on_factor, on_own, year.persistence, rate, walked)
+        _build_pressure(m, trusts.efficiency_plan[i] * year.plan[m], year, values, walked, pressure)
+        for u in range(extra.shape[0]):
+            _add(extra[u, i, m], pressure)
+        reported = quarters[m // 3, i] if m % 3 == 2 else variance
+        _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
+        _accumulate(reported, sector[m, first_draw : first_draw + variance.size])
+
+
+@step
+def _explain_efficiency(k: Any, s: Any, values: Any, recurrent: Any, one_off: Any) -> None:
+    """Year-end contributions of the recurrent and the planned one-off savings (minus their shortfall)."""
+    delivered_recurrent, delivered_one_off = values[RECURRENT], values[ONE_OFF]
+    for j in range(recurrent.size):
+        recurrent[j] = delivered_recurrent[j] - k * s
+        one_off[j] = delivered_one_off[j] - k * (_ONE - s)
+
+
+@step
+def _explain_rest(year: Any, values: Any, walked: Any, out_afc: Any, out_medical: Any, out_drift: Any) -> None:
+    afc, medical, drift = values[AFC], values[MEDICAL], values[DRIFT]
+    e_afc, e_medical, season = year.afc[11], year.medical[11], year.season[11]
+    for j in range(out_afc.size):
+        out_afc[j] = -e_afc * afc[j]
+        out_medical[j] = -e_medical * medical[j]
+        out_drift[j] = -(season * drift[j] + walked[j])
+
+
+@step
+def _explain_cover(pressure: Any, flexibility: Any, keep: Any, one_off: Any, spent: Any) -> None:
+    """One-off cover (positive) and the part of a favourable pressure that was spent (negative)."""
+    for j in range(pressure.size):
+        p = pressure[j]
+        one_off[j] = min(max(p, _ZERO), flexibility[j])
+        spent[j] = (_ONE - keep) * min(p, _ZERO)
+
+
+@step
+def _count_efficiency(k: Any, pressure: Any, values: Any, flexibility: Any, total: Any) -> None:
+    """Add efficiency delivered: the plan less its shortfall, plus the one-offs that stand in for it.
+
+    One-off cover is spread over the pressures it covers in proportion; what other drivers relieve lowers the
+    need for cover of all alike.
+    """
+    recurrent, one_off = values[RECURRENT], values[ONE_OFF]
+    for j in range(pressure.size):
+        delivered = recurrent[j] + one_off[j]
+        p = max(pressure[j], _ZERO)
+        short = min(max(k - delivered, _ZERO), p)
+        share = min(_ONE, flexibility[j] / max(p, np.float32(1e-12)))
+        total[j] += delivered + short * share
+
+
+@step
+def _negate(row: Any, out: Any) -> None:
+    for j in range(row.size):
+        out[j] = -row[j]
+
+
+@step
+def _position(plan: Any, variance: Any, position: Any) -> None:
+    for j in range(variance.size):
+        position[j] = plan + variance[j]
+
+
+@kernel
+def year_block(plan: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, out: Any) -> None:
+    """Run the year for every trust of a panel and the draws of one block.
+
+    Parameters
+    ----------
+    plan : float32 array, shape (T,)
+        Year-end planned position before support, GBP m.
+    trusts, year, shared
+        See `Trusts`, `Year`, `Shared`.
+    first_draw : int
+        Number of the block's first draw.
+    extra : float32 array, shape (user driver, T, 12, B)
+        Cumulative pressure of user drivers, adverse positive.
+    work : float32 array, shape (WORK_ROWS, B)
+        Scratch.
+    out
+        See `YearOut`; written in place, sums are added to.
+    """
+    a, b = first_draw, first_draw + work.shape[1]
+    rows, cover = out.contribution, N_DRIVERS + extra.shape[0]
+    values, walked, pressure = work[:VALUE_ROWS], work[-3], work[-2]
+    flexibility = values[FLEXIBILITY]
+    for i in range(plan.size):
+        _draw_variates(i, trusts, shared, first_draw, values)
+        _months(i, trusts, year, shared, first_draw, extra, work, out.quarter_variance, out.sector_variance)
+        k, s = trusts.efficiency_plan[i], trusts.recurrent_share[i]
+        _explain_efficiency(k, s, values, rows[0, i, a:b], rows[1, i, a:b])
+        _explain_rest(year, values, walked, rows[2, i, a:b], rows[3, i, a:b], rows[4, i, a:b])
+        for u in range(extra.shape[0]):
+            _negate(extra[u, i, 11], rows[N_DRIVERS + u, i, a:b])
+        _explain_cover(pressure, flexibility, year.keep_favourable, rows[cover, i, a:b], rows[cover + 1, i, a:b])
+        _count_efficiency(k, pressure, values, flexibility, out.efficiency_delivered[a:b])
+        _position(plan[i], out.quarter_variance[3, i], out.position_before_support[i, a:b])
+
+
+WORK_ROWS = VALUE_ROWS + 4 + 4
+"""Values, four months of shocks, then run rate, its total, pressure, variance."""

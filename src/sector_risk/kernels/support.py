@@ -1,0 +1,147 @@
+"""Control totals and sustainability funding for a block of draws.
+
+Per quarter q an agreed trust earns, when its year-to-date position meets the control total (gate),
+
+    E_q = A finance_share (w_q + what was missed before) + A (1 - finance_share) w_q [standard met]
+
+At the year end what the pot has left goes to agreed trusts that met their total: pound for pound for
+the amount by which they beat it, then in proportion to their allocations.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.kernels._jit import kernel, step
+from sector_risk.kernels.random import fill_words
+
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+
+
+class Funding(NamedTuple):
+    """Settings of the fund and what it knows of each trust (T trusts)."""
+
+    hashes: NDArray[np.uint32]  # (T, 2)
+    access_key: NDArray[np.uint32]  # (2,) stream of the access standard, items are quarters
+    agreed_key: NDArray[np.uint32]  # (2,) stream of acceptance
+    allocation: NDArray[np.float32]  # (T,) A
+    gap: NDArray[np.float32]  # (4, T) control total less plan, year to date: the gate on the variance
+    agreed: NDArray[np.float32]  # (T,) probability that the trust agreed its control total
+    access_met: np.float32  # probability that the access standard is met in a quarter
+    weights: NDArray[np.float32]  # (4,) share of the allocation earned in each quarter
+    finance_share: np.float32
+    catch_up: np.float32  # 1: missed quarters are earned when the gate is met later, 0: lost
+    pot: np.float64
+
+
+@step
+def _agree(i: Any, fund: Any, first_draw: Any, words: Any, agreed: Any) -> None:
+    """Whether trust i agreed its control total, 0 or 1 a draw."""
+    probability = fund.agreed[i]
+    if probability == _ZERO or probability == _ONE:
+        agreed[:] = probability
+        return
+    fill_words(fund.agreed_key, fund.hashes[i], 0, first_draw, words)
+    _flag_below(words[0], probability, agreed)
+
+
+@step
+def _flag_below(word: Any, probability: Any, flag: Any) -> None:
+    limit = np.float64(probability) * 4294967296.0
+    for j in range(flag.size):
+        flag[j] = _ONE if np.float64(word[j]) < limit else _ZERO
+
+
+@step
+def _earn(q: Any, allocation: Any, gap: Any, fund: Any, variance: Any, met: Any, missed: Any, earned: Any) -> None:
+    """One quarter: `met` comes in as agreed-and-standard flags (rows), `missed` is the unpaid share so far."""
+    finance, weight, keep = fund.finance_share, fund.weights[q], fund.catch_up
+    agreed, access = met[0], met[1]
+    for j in range(earned.size):
+        gate = agreed[j] if variance[j] >= gap else _ZERO
+        share = finance * (weight + missed[j]) + (_ONE - finance) * weight * access[j]
+        earned[j] += allocation * gate * share
+        missed[j] = keep * (_ONE - gate) * (missed[j] + weight)
+
+
+@step
+def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, paid: Any, support: Any) -> None:
+    """Earnings of trust i over the year; adds the sector's cumulative earnings by quarter to `paid`."""
+    met, missed = rows[:2], rows[2]
+    missed[:] = _ZERO
+    support[:] = _ZERO
+    for q in range(4):
+        _flag_below(words[q], fund.access_met, met[1])
+        _earn(q, fund.allocation[i], fund.gap[q, i], fund, quarter_variance[q, i], met, missed, support)
+        for j in range(support.size):
+            paid[q, j] += support[j]
+
+
+@step
+def _copy(row: Any, out: Any) -> None:
+    for j in range(row.size):
+        out[j] = row[j]
+
+
+@step
+def _claims(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, general: Any) -> None:
+    """Add what a trust may claim at the year end: pounds beaten, and its allocation."""
+    for j in range(variance.size):
+        met = agreed[j] if variance[j] >= gap else _ZERO
+        beat[j] += met * (variance[j] - gap)
+        general[j] += met * allocation
+
+
+@step
+def _distribute(pot: Any, paid: Any, beat: Any, general: Any) -> None:
+    """Turn total claims into rates: pounds of bonus a pound beaten, and pounds a pound of allocation."""
+    for j in range(beat.size):
+        left = max(pot - paid[j], 0.0)
+        bonus = min(left, beat[j])
+        beat[j] = bonus / beat[j] if beat[j] > 0.0 else 0.0
+        general[j] = (left - bonus) / general[j] if general[j] > 0.0 else 0.0
+
+
+@step
+def _collect(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, general: Any, support: Any) -> None:
+    for j in range(variance.size):
+        met = agreed[j] if variance[j] >= gap else _ZERO
+        support[j] += np.float32(met * (beat[j] * (variance[j] - gap) + general[j] * allocation))
+
+
+@kernel
+def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, support: Any, paid: Any) -> None:
+    """Pay the fund in one block.
+
+    Parameters
+    ----------
+    fund
+        See `Funding`.
+    first_draw : int
+    quarter_variance : float32 array, shape (4, T, B)
+        Year-to-date variance to plan before support at months 3, 6, 9, 12.
+    support : float32 array, shape (T, N)
+        Draws first_draw .. first_draw + B - 1 are written: what each trust is paid in the year.
+    paid : float64 array, shape (5, B)
+        Added to: the sector's cumulative earnings by quarter; last row: with the year-end distribution.
+    """
+    _, n_trusts, n = quarter_variance.shape
+    a, b = first_draw, first_draw + n
+    words, rows, earned = np.empty((4, n), np.uint32), np.empty((3, n), np.float32), np.empty(n, np.float32)
+    agreed = np.empty((n_trusts, n), np.float32)
+    beat, general = np.zeros(n), np.zeros(n)
+    for i in range(n_trusts):
+        _agree(i, fund, first_draw, words, agreed[i])
+        rows[0] = agreed[i]
+        fill_words(fund.access_key, fund.hashes[i], 0, first_draw, words)
+        _quarters(i, fund, quarter_variance, words, rows, paid, earned)
+        _copy(earned, support[i, a:b])
+        _claims(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general)
+    _distribute(fund.pot, paid[3], beat, general)
+    for i in range(n_trusts):
+        row = support[i, a:b]
+        _collect(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general, row)
+        for j in range(n):
+            paid[4, j] += row[j]

@@ -1,0 +1,310 @@
+"""Pictures of a forecast: the sector through the year, what moves it, and the trusts at most risk.
+
+Each `plot_*` function draws on the axes it is given, or makes its own, and gives them back. Titles say what
+was found. Nothing here touches matplotlib's global state: pictures can be made on any thread or server.
+"""
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import StrMethodFormatter
+
+from sector_risk.files import check_target, written_beside
+from sector_risk.readings import effect_label, money, most_at_risk, plan_after_support, sector_effects
+
+__all__ = ["plot_fan", "plot_forecast", "plot_league", "plot_waterfall"]
+
+INK, MUTED, GRID = "#212b32", "#5b6770", "#d8dde0"
+BLUE, ADVERSE, FAVOURABLE, PLAN = "#005eb8", "#c0392b", "#00837a", "#212b32"
+
+MONTH_NAMES = ("Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb", "Mar")
+FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
+_END_LABEL: dict[str, Any] = {
+    "va": "center",
+    "fontsize": 9.5,
+    "bbox": {"facecolor": "white", "linewidth": 0, "pad": 1.5},
+}
+_LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "fontsize": 9,
+    "handletextpad": 0.2,
+    "columnspacing": 1.2,
+    "borderaxespad": 0,
+}
+_MONEY = StrMethodFormatter("{x:,.0f}")
+
+
+def plot_forecast(
+    forecast: xr.Dataset, path: str | os.PathLike[str] | None = None, *, summary: xr.Dataset | None = None
+) -> Figure:
+    """Draw the forecast on one page: the year in months, why it moves, who is at most risk.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+    path : path, optional
+        Where to save the page (`.png`, `.pdf` or `.svg`); it is not saved if not given.
+    summary : xarray.Dataset, optional
+        What `sector_risk.summarise` made of `forecast`; made here if not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The page.
+
+    Raises
+    ------
+    ValueError, OSError
+        `path` has another ending or cannot be written.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200)
+    >>> len(plot_forecast(forecast).axes)
+    3
+    """
+    target = None if path is None else check_target(path, (".png", ".pdf", ".svg"))
+    layout = ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.15, rect=(0, 0.03, 1, 0.97))
+    figure = Figure(figsize=(14, 8.4), dpi=150, layout=layout, facecolor="white")
+    axes = figure.subplot_mosaic([["fan", "waterfall"], ["fan", "league"]], width_ratios=[1.12, 1])
+    plot_fan(forecast, axes["fan"])
+    plot_waterfall(forecast, axes["waterfall"])
+    plot_league(forecast, axes["league"], summary=summary)
+    figure.text(0.012, 0.012, _footnote(forecast), fontsize=8.5, color=MUTED)
+    if target is not None:
+        with written_beside(target) as temporary:
+            figure.savefig(temporary)
+    return figure
+
+
+def plot_fan(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Draw the sector's year to date by month: 5-95% and 25-75% bands, median, plan and breakeven.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; made if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        GBP million, cumulative, after support.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> ax = plot_fan(sr.simulate(sr.load_case("england-2018-19"), n_draws=200))
+    >>> ax.get_ylabel()
+    'Year to date, £m'
+    """
+    ax = _axes(ax)
+    months = forecast.month.values
+    p5, p25, p50, p75, p95 = np.quantile(forecast.sector_ytd.values, FAN, axis=1)
+    ax.fill_between(months, p5, p95, color=BLUE, alpha=0.16, linewidth=0)
+    ax.fill_between(months, p25, p75, color=BLUE, alpha=0.30, linewidth=0)
+    ax.plot(months, p50, color=BLUE, linewidth=2.4)
+    ax.plot(months, forecast.sector_plan_ytd.values, color=PLAN, linewidth=1.6, linestyle=(0, (4, 2)))
+    ax.axhline(0, color=INK, linewidth=0.9)
+    ends = {"95%": p95[-1], "median": p50[-1], "5%": p5[-1]}
+    _label_ends(ax, months[-1], ends | {"plan": forecast.sector_plan_ytd.values[-1], "breakeven": 0.0})
+    ax.set_xticks(months, [MONTH_NAMES[month - 1] for month in months])
+    ax.set_xlim(months[0], months[-1] + 0.25 * (months[-1] - months[0]))
+    ax.set_ylabel("Year to date, £m")
+    return _finish(
+        ax, _fan_title(forecast), "Dark band: half of the draws. Light band: nine in ten.", grid="y"
+    )
+
+
+def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Draw how the mean effects of the drivers lead from the sector's plan to its expected year end.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; made if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        GBP million; one bar for the plan, one per effect, one for the outturn, from top to bottom.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> ax = plot_waterfall(sr.simulate(sr.load_case("england-2018-19"), n_draws=200))
+    >>> [label.get_text() for label in ax.get_yticklabels()][0]
+    'Plan'
+    """
+    ax = _axes(ax)
+    effects = sector_effects(forecast).mean("draw")
+    plan = plan_after_support(forecast).sum().item()
+    steps = effects.values
+    starts = plan + np.concatenate([[0.0], np.cumsum(steps)[:-1]])
+    expected = plan + steps.sum()
+    lengths = np.array([plan, *steps, expected])
+    lefts = np.array([0.0, *starts, 0.0])
+    colours = [MUTED, *np.where(steps < 0, ADVERSE, FAVOURABLE), BLUE]
+    rows = np.arange(len(lengths))
+    ax.barh(rows, lengths, left=lefts, color=colours, height=0.66)
+    ax.axvline(0, color=INK, linewidth=0.9)
+    ax.set_yticks(rows, ["Plan", *(effect_label(str(name)) for name in effects.effect.values), "Expected"])
+    ax.vlines(
+        [plan, *(plan + np.cumsum(steps))], rows[:-1] + 0.33, rows[1:] - 0.33, color=MUTED, linewidth=0.8
+    )
+    ax.invert_yaxis()
+    ax.use_sticky_edges = False
+    ax.margins(x=0.12)
+    for row, (left, length) in enumerate(zip(lefts, lengths, strict=True)):
+        _label_bar(ax, row, left, length)
+    ax.set_xlabel("Provider sector, £m")
+    return _finish(ax, *_waterfall_words(effects), grid="x")
+
+
+def plot_league(
+    forecast: xr.Dataset, ax: Axes | None = None, *, summary: xr.Dataset | None = None, count: int = 10
+) -> Axes:
+    """Draw the trusts that are expected to fall furthest short of plan, with their ranges.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; made if not given.
+    summary : xarray.Dataset, optional
+        What `sector_risk.summarise` made of `forecast`; made here if not given.
+    count : int
+        How many trusts.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        GBP million; thin bar 5-95%, thick bar 25-75%, dot the mean, tick the plan.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> ax = plot_league(sr.simulate(sr.load_case("england-2018-19"), n_draws=200), count=5)
+    >>> len(ax.get_yticks())
+    5
+    """
+    ax = _axes(ax)
+    worst = most_at_risk(_summary(forecast) if summary is None else summary, count)
+    p5, p25, p75, p95 = (
+        worst.position_quantile.sel(quantile=level, method="nearest").values
+        for level in (0.05, 0.25, 0.75, 0.95)
+    )
+    rows = np.arange(worst.sizes["unit"])
+    ax.hlines(rows, p5, p95, color=BLUE, linewidth=2.2, alpha=0.55)
+    ax.hlines(rows, p25, p75, color=BLUE, linewidth=7, alpha=0.55)
+    ax.plot(worst["mean"].values, rows, "o", color=BLUE, markersize=5.5, label="expected")
+    ax.plot(worst.plan.values, rows, "|", color=PLAN, markersize=13, markeredgewidth=2.2, label="plan")
+    ax.axvline(0, color=INK, linewidth=0.9)
+    ax.set_yticks(rows, [_short(str(unit), str(name)) for unit, name in _names(worst)])
+    ax.invert_yaxis()
+    ax.set_xlabel("Year-end position, £m")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1.005), ncols=2, **_LEGEND)
+    note = "Thick bar: half of the draws. Thin bar: nine in ten."
+    return _finish(ax, _league_title(worst), note, grid="x")
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return Figure(figsize=(7, 5), layout="constrained").subplots() if ax is None else ax
+
+
+def _summary(forecast: xr.Dataset) -> xr.Dataset:
+    from sector_risk import summarise
+
+    summary: xr.Dataset = summarise(forecast)
+    return summary
+
+
+def _finish(ax: Axes, title: str, note: str, grid: Literal["x", "y"]) -> Axes:
+    """Give all pictures one look: the finding as title, how to read it below, few lines."""
+    ax.set_title(title, loc="left", fontsize=12.5, fontweight="bold", color=INK, pad=24)
+    ax.annotate(note, (0, 1), (0, 7), "axes fraction", textcoords="offset points", fontsize=9, color=MUTED)
+    ax.grid(axis=grid, color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0, labelcolor=INK, labelsize=9.5)
+    (ax.yaxis if grid == "y" else ax.xaxis).set_major_formatter(_MONEY)
+    return ax
+
+
+def _label_ends(ax: Axes, month: float, values: dict[str, float]) -> None:
+    """Name the lines where they end, pushed apart so that no two labels overlap."""
+    low, high = ax.get_ylim()
+    gap = (high - low) * 0.032
+    height = -np.inf
+    for name, value in sorted(values.items(), key=lambda item: item[1]):
+        height = max(height + gap, value)
+        colour = PLAN if name in ("plan", "breakeven") else BLUE
+        ax.text(month + 0.15, height, f"{name} {_money(value)}", color=colour, **_END_LABEL)
+
+
+def _label_bar(ax: Axes, row: int, left: float, length: float) -> None:
+    """Write a bar's value just beyond its end, on the side that it points to."""
+    outward = -1 if length < 0 else 1
+    ax.annotate(
+        _money(length),
+        (left + length, row),
+        xytext=(4 * outward, 0),
+        textcoords="offset points",
+        ha="right" if outward < 0 else "left",
+        va="center",
+        fontsize=9.5,
+        color=INK,
+    )
+
+
+def _fan_title(forecast: xr.Dataset) -> str:
+    expected, plan = forecast.sector_position.mean().item(), plan_after_support(forecast).sum().item()
+    year = forecast.attrs["year"]
+    return f"Provider sector {year}: expected {_money(expected)} against a plan of {_money(plan)}"
+
+
+def _waterfall_words(effects: xr.DataArray) -> tuple[str, str]:
+    pressure, relief = (effects.isel(effect=int(pick(effects.values))) for pick in (np.argmin, np.argmax))
+    return f"Largest pressure: {_named(pressure)}", f"Largest relief: {_named(relief)}. Mean over all draws."
+
+
+def _named(effect: xr.DataArray) -> str:
+    return f"{effect_label(str(effect.effect.item()))} {_money(effect.item())}"
+
+
+def _league_title(worst: xr.Dataset) -> str:
+    shortfall = (worst.plan - worst["mean"]).sum().item()
+    return f"{worst.sizes['unit']} trusts at most risk: {_money(shortfall)} short of plan"
+
+
+def _money(value: float) -> str:
+    return money(value).replace("-", "\N{MINUS SIGN}")
+
+
+def _names(summary: xr.Dataset) -> list[tuple[str, str]]:
+    return list(zip(summary.unit.values.tolist(), summary.name.values.tolist(), strict=True))
+
+
+def _short(code: str, name: str, most: int = 26) -> str:
+    """Give the name if it is short, else the beginning of it."""
+    label = name or code
+    return label if len(label) <= most else f"{label[: most - 1].rstrip()}…"
+
+
+def _footnote(forecast: xr.Dataset) -> str:
+    draws = (
+        f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}"
+    )
+    synthetic = " Trusts are synthetic." if forecast.attrs.get("synthetic") else ""
+    return f"GBP million after support; surplus positive, deficit negative. {draws}.{synthetic}"

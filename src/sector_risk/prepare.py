@@ -1,0 +1,261 @@
+"""From panel and assumptions to the plain arrays that kernels read."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sector_risk.assumptions import Assumptions, Marginal
+from sector_risk.assumptions.dependence import FACTOR_DRIVERS
+from sector_risk.assumptions.pay import elapsed
+from sector_risk.drivers import Driver, registered
+from sector_risk.kernels import pressure
+from sector_risk.kernels.random import label_hash, label_hashes, normals_block, stream_key
+from sector_risk.regimes import Panel
+
+F32 = np.float32
+F64 = NDArray[np.float64]
+MONTHS = np.arange(1, 13)
+VARIATE_DRIVERS = (0, 0, 0, 1, 1, 2, 3)
+"""Driver (position in FACTOR_DRIVERS) of each variate of the pressure kernel."""
+VARIATE_ITEMS = (0, 1, 2, 0, 1, 0, 0)
+"""Item of that driver's stream which the variate uses."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Whose factors a trust shares: labels of all groups, and each trust's four rows among them."""
+
+    hashes: NDArray[np.uint32]  # (G, 2)
+    rows: NDArray[np.int64]  # (4, T): sector, type, system, region
+    has_system: NDArray[np.bool_]  # (T,)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about a year that does not depend on the draw."""
+
+    codes: list[str]
+    panel: Panel
+    plan: NDArray[np.float32]  # (T,)
+    plan_path: F64  # (T, 12) year-to-date plan before support
+    trusts: pressure.Trusts
+    year: pressure.Year
+    keys: NDArray[np.uint32]  # (stream, 2)
+    tables: NDArray[np.float32]  # (variate, cells + 1)
+    groups: Groups
+    sector_mixing: F64  # (driver, driver)
+    shared_drivers: tuple[bool, ...]  # whether a driver has any shared variance
+    tail_scale: Marginal | None
+    tail_table: NDArray[np.float32]
+    tail_degrees: float
+    drivers: tuple[Driver, ...]
+    driver_keys: NDArray[np.uint32]  # (user driver, 2)
+
+
+def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int) -> Prepared:
+    """Bind assumptions to a checked panel under a seed."""
+    codes = [str(code) for code in panel["trust"].values]
+    numbers = panel_numbers(panel, assumptions)
+    groups = group_trusts(panel)
+    drivers = registered(assumptions.drivers)
+    dependence = assumptions.dependence
+    table = dependence.tail_table() if dependence.tail_dof else np.zeros(2, F32)
+    return Prepared(
+        codes=codes,
+        panel=numbers,
+        plan=numbers["plan"].astype(F32),
+        plan_path=plan_path(panel, numbers, assumptions),
+        trusts=trust_arrays(codes, numbers, groups, assumptions),
+        year=year_profile(assumptions),
+        keys=np.array([stream_key(seed, name) for name in pressure.STREAMS]),
+        tables=np.array([m.table() for m in variate_marginals(assumptions)]),
+        groups=groups,
+        sector_mixing=dependence.sector_mixing(),
+        shared_drivers=tuple(bool(shares.loadings()[:4].any()) for shares in dependence.shares()),
+        tail_scale=dependence.tail_scale(),
+        tail_table=table,
+        tail_degrees=dependence.tail_dof,
+        drivers=drivers,
+        driver_keys=np.array([stream_key(seed, f"driver:{d.name}") for d in drivers], np.uint32).reshape(-1, 2),
+    )
+
+
+def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
+    """Return the panel's yearly numbers as float64 arrays; formula funding where the panel gives none."""
+    numbers = {str(k): v.values.astype(float) for k, v in panel.data_vars.items() if v.dims == ("trust",)}
+    formula = assumptions.pay.funding_afc(numbers["pay_afc"])
+    given = numbers.get("pay_award_funding", formula)
+    return numbers | {"pay_award_funding": np.where(np.isnan(given), formula, given)}
+
+
+def variate_marginals(assumptions: Assumptions) -> tuple[Marginal, ...]:
+    """Marginals in the order of the pressure kernel's variates."""
+    efficiency, pay = assumptions.efficiency, assumptions.pay
+    slippage = Marginal.of("norm", scale=max(efficiency.slippage_sd, 1e-12))
+    return (
+        efficiency.recurrent_ratio,
+        efficiency.one_off_ratio,
+        slippage,
+        pay.own_award_afc,
+        pay.own_award_medical,
+        assumptions.deterioration.drift,
+        assumptions.flexibility.amount,
+    )
+
+
+def offsets_and_scales(numbers: Panel, assumptions: Assumptions) -> tuple[F64, F64]:
+    """Each variate is offset + scale * quantile, in GBP m (slippage: a fraction); both of shape (variate, T)."""
+    k, s, turnover = numbers["efficiency_plan"], numbers["efficiency_recurrent_share"], numbers["turnover"]
+    efficiency, pay, drift = assumptions.efficiency, assumptions.pay, assumptions.deterioration
+    funding = numbers["pay_award_funding"] * (1.0 - pay.clawback_afc)
+    medical = numbers["pay_medical"]
+    zero, one = np.zeros_like(k), np.ones_like(k)
+    rows = (
+        (zero, k * s * efficiency.delivery_effect(k, turnover)),
+        (zero, k * (1.0 - s)),
+        (zero, one),
+        (pay.national_cost_afc(numbers["pay_afc"]) - funding, numbers["pay_afc"]),
+        (medical * (pay.award_medical - pay.budgeted_medical), medical),
+        (-drift.headroom * turnover, drift.drift_scale(numbers["plan"], turnover)),
+        (zero, turnover),
+    )
+    offsets, scales = zip(*rows, strict=True)
+    return np.array(offsets), np.array(scales)
+
+
+def trust_arrays(codes: list[str], numbers: Panel, groups: Groups, assumptions: Assumptions) -> pressure.Trusts:
+    """Scalars of each trust for the pressure kernel."""
+    offsets, scales = offsets_and_scales(numbers, assumptions)
+    return pressure.Trusts(
+        hashes=label_hashes(codes),
+        offset=offsets.astype(F32),
+        scale=scales.astype(F32),
+        efficiency_plan=numbers["efficiency_plan"].astype(F32),
+        recurrent_share=numbers["efficiency_recurrent_share"].astype(F32),
+        shock_sd=(assumptions.deterioration.shock_sd * numbers["turnover"]).astype(F32),
+        group=groups.rows,
+        loading=loadings(groups, assumptions).astype(F32),
+    )
+
+
+def loadings(groups: Groups, assumptions: Assumptions) -> F64:
+    """Loadings (variate, 5, T); a trust without a system keeps that share of variance to itself."""
+    shares = assumptions.dependence.shares()
+    by_driver = np.array([s.loadings() for s in shares])[:, :, None] * np.ones(groups.rows.shape[1])
+    by_driver[:, 2] = np.where(groups.has_system, by_driver[:, 2], 0.0)
+    by_driver[:, 4] = np.sqrt(np.clip(1.0 - (by_driver[:, :4] ** 2).sum(axis=1), 0.0, None))
+    return np.asarray(by_driver[list(VARIATE_DRIVERS)], dtype=float)
+
+
+def year_profile(assumptions: Assumptions) -> pressure.Year:
+    """Monthly profiles for the pressure kernel."""
+    efficiency, pay = assumptions.efficiency, assumptions.pay
+    drift, flexibility = assumptions.deterioration, assumptions.flexibility
+    shared = assumptions.dependence.run_rate_sector
+    return pressure.Year(
+        plan=_phased(efficiency.plan_gamma),
+        recurrent=_phased(efficiency.recurrent_gamma),
+        one_off=_phased(efficiency.one_off_gamma),
+        slippage=(1.0 - MONTHS / 12.0).astype(F32),
+        afc=elapsed(pay.month_afc).astype(F32),
+        medical=elapsed(pay.month_medical).astype(F32),
+        season=drift.season_path().astype(F32),
+        flexibility=np.array(flexibility.path, F32),
+        persistence=F32(drift.persistence),
+        shock_loading=np.sqrt([shared, 1.0 - shared]).astype(F32),
+        keep_favourable=F32(flexibility.keep_favourable),
+    )
+
+
+def _phased(gamma: float) -> NDArray[np.float32]:
+    return ((MONTHS / 12.0) ** gamma).astype(F32)
+
+
+def plan_path(panel: xr.Dataset, numbers: Panel, assumptions: Assumptions) -> F64:
+    """Year-to-date plan before support, (T, 12): as given, else phased with savings and season.
+
+    plan_ytd(m) = plan m/12 - K (m/12 - G_plan(m)) + turnover season(m)
+    """
+    share = MONTHS / 12.0
+    late = share - share**assumptions.efficiency.plan_gamma
+    season = np.interp(MONTHS, [0, 3, 6, 9, 12], [0.0, *assumptions.flexibility.plan_season])
+    path = np.outer(numbers["plan"], share) - np.outer(numbers["efficiency_plan"], late)
+    path += np.outer(numbers["turnover"], season)
+    if "plan_ytd" not in panel:
+        return path
+    given = panel["plan_ytd"].transpose("trust", "month").reindex(month=MONTHS).values
+    return np.where(np.isnan(given), path, given)
+
+
+def group_trusts(panel: xr.Dataset) -> Groups:
+    """Return the groups whose factors trusts share, and each trust's rows among them."""
+    levels = [
+        np.full(panel.sizes["trust"], "sector", dtype=object),
+        np.array([f"type:{value}" for value in panel["trust_type"].values], dtype=object),
+        np.array([f"system:{value}" for value in panel["system"].values], dtype=object),
+        np.array([f"region:{value}" for value in panel["region"].values], dtype=object),
+    ]
+    labels = [str(label) for level in levels for label in dict.fromkeys(level)]
+    row = {label: i for i, label in enumerate(labels)}
+    rows = np.array([[row[label] for label in level] for level in levels], dtype=np.int64)
+    return Groups(label_hashes(labels), rows, panel["system"].values != "not stated")
+
+
+def shared_randomness(prepared: Prepared, first_draw: int, n_draws: int) -> pressure.Shared:
+    """Factors, month shocks and tail scales of one block."""
+    month = normals(prepared.keys[4], prepared.groups.hashes[:1], first_draw, 12, n_draws)
+    return pressure.Shared(
+        keys=prepared.keys,
+        tables=prepared.tables,
+        factors=factors(prepared, first_draw, n_draws),
+        month_factor=month[0],
+        tail=tail_scales(prepared, first_draw, n_draws),
+        tail_table=prepared.tail_table,
+        tail_degrees=F32(prepared.tail_degrees),
+    )
+
+
+def normals(key: Any, hashes: Any, first_draw: int, items: int, n_draws: int) -> NDArray[np.float32]:
+    """Return standard Normals of a stream, float32, shape (label, items, draw)."""
+    out = np.empty((len(hashes), -(-items // 4) * 4, n_draws), F32)
+    normals_block(key, hashes, first_draw, out)
+    return out[:, :items]
+
+
+def factors(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np.float32]:
+    """Group factors (variate, G, draw); sector factors are correlated between drivers."""
+    hashes, mixing = prepared.groups.hashes, prepared.sector_mixing
+    by_driver = [
+        normals(prepared.keys[d], hashes if shared else hashes[:1], first_draw, 4, n_draws)
+        for d, shared in enumerate(prepared.shared_drivers)
+    ]
+    lead = np.array([z[0, 0] for z in by_driver])
+    out = np.zeros((pressure.N_VARIATES, len(hashes), n_draws), F32)
+    for v, (d, item) in enumerate(zip(VARIATE_DRIVERS, VARIATE_ITEMS, strict=True)):
+        z = by_driver[d][:, item]
+        out[v, : len(z)] = z
+        out[v, 0] = mixing[d, d] * z[0] + mixing[d, :d] @ lead[:d]
+    return out
+
+
+def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np.float32]:
+    """Student scale of each variate, shared by all trusts of a draw: (variate, draw); zeros when Gaussian."""
+    if prepared.tail_scale is None:
+        return np.zeros((pressure.N_VARIATES, 1), F32)
+    label = label_hash("tail").reshape(1, 2)
+    z = np.array([normals(prepared.keys[d], label, first_draw, 1, n_draws)[0, 0] for d in range(len(FACTOR_DRIVERS))])
+    return prepared.tail_scale.from_normal(z)[list(VARIATE_DRIVERS)].astype(F32)
+
+
+def panel_hash(panel: xr.Dataset) -> str:
+    """Return a digest of the panel's codes and numbers: the same panel, the same forecast."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(map(str, panel.variables)):
+        values = panel[name].values
+        data = "\x1f".join(map(str, values.tolist())).encode() if values.dtype.kind in "OUb" else values.tobytes()
+        digest.update(name.encode() + b"\x1e" + data)
+    return digest.hexdigest()

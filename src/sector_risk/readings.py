@@ -1,0 +1,166 @@
+"""The few figures that the report and the pictures both read off a forecast."""
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["SUPPORT_EFFECT", "effect_label", "money", "most_at_risk", "plan_after_support", "sector_effects"]
+
+SUPPORT_EFFECT = "support"
+
+_LABELS = {
+    "efficiency_recurrent": "Recurrent savings",
+    "efficiency_one_off": "Planned one-off savings",
+    "pay_afc": "Agenda for Change pay",
+    "pay_medical": "Medical pay",
+    "deterioration": "Run-rate deterioration",
+    "one_off": "One-off cover in year",
+    "favourable_spent": "Favourable pressure spent",
+    SUPPORT_EFFECT: "Support against plan",
+}
+
+
+def sector_effects(forecast: xr.Dataset) -> xr.DataArray:
+    """What moves the provider sector from its plan to its year end, draw by draw.
+
+    In each draw the effects add up to `sector_position` less the sector's plan, both after support: one
+    effect per driver (its contributions summed over trusts), and one for support paid above or below plan.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+
+    Returns
+    -------
+    xarray.DataArray
+        GBP million with dims `(effect, draw)`; adverse effects are negative.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> forecast = xr.Dataset(
+    ...     {
+    ...         "contribution": (("driver", "trust", "draw"), [[[-3.0, -5.0], [1.0, 0.0]]]),
+    ...         "support": (("trust", "draw"), [[2.0, 1.0], [0.0, 0.0]]),
+    ...         "planned_support": ("trust", [2.0, 0.0]),
+    ...     },
+    ...     coords={"driver": ["pay_afc"]},
+    ... )
+    >>> sector_effects(forecast).to_pandas()
+    draw       0    1
+    effect
+    pay_afc -2.0 -5.0
+    support  0.0 -1.0
+    """
+    drivers = _over_trusts(forecast.contribution)
+    support = _over_trusts(forecast.support) - forecast.planned_support.sum().item()
+    return xr.DataArray(
+        np.vstack([drivers, support]),
+        dims=("effect", "draw"),
+        coords={"effect": [*forecast.driver.values.tolist(), SUPPORT_EFFECT]},
+        name="effect_on_sector_position",
+        attrs={"units": "GBP million", "sign": "adverse negative"},
+    )
+
+
+def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
+    """The trusts that are expected to fall furthest short of their plan, worst first.
+
+    Parameters
+    ----------
+    summary : xarray.Dataset
+        What `sector_risk.summarise` gave.
+    count : int
+        How many trusts.
+
+    Returns
+    -------
+    xarray.Dataset
+        The rows of `summary` for those trusts, by falling `expected_shortfall`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> summary = xr.Dataset(
+    ...     {"expected_shortfall": ("unit", [1.0, 9.0, 4.0, 14.0])},
+    ...     coords={"unit": ["A1", "B2", "C3", "Sector"], "level": ("unit", ["trust"] * 3 + ["sector"])},
+    ... )
+    >>> most_at_risk(summary, count=2).unit.values.tolist()
+    ['B2', 'C3']
+    """
+    trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
+    worst_first = np.argsort(-trusts.expected_shortfall.values, kind="stable")
+    return trusts.isel(unit=worst_first[:count])
+
+
+def plan_after_support(forecast: xr.Dataset) -> xr.DataArray:
+    """Each trust's year-end plan with the support it counts on, GBP million.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims `(trust,)`; surplus positive.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> forecast = xr.Dataset({"plan": ("trust", [-3.0]), "planned_support": ("trust", [2.5])})
+    >>> plan_after_support(forecast).item()
+    -0.5
+    """
+    plan: xr.DataArray = forecast.plan + forecast.planned_support
+    return plan
+
+
+def effect_label(effect: str) -> str:
+    """Name an effect in plain English; a user's own driver keeps its name.
+
+    Parameters
+    ----------
+    effect : str
+        A driver's name, or `"support"`.
+
+    Returns
+    -------
+    str
+        A label for a table or a picture.
+
+    Examples
+    --------
+    >>> effect_label("pay_medical"), effect_label("energy_prices")
+    ('Medical pay', 'Energy prices')
+    """
+    return _LABELS.get(effect, effect.replace("_", " ").capitalize())
+
+
+def money(value: float, decimals: int = 0) -> str:
+    """Write GBP million with thousands separators, and nought without a sign.
+
+    Parameters
+    ----------
+    value : float
+        GBP million, surplus positive.
+    decimals : int
+        Decimals to show.
+
+    Returns
+    -------
+    str
+        The figure.
+
+    Examples
+    --------
+    >>> money(-1234.5), money(-0.2), money(3.14, decimals=1)
+    ('-1,234', '0', '3.1')
+    """
+    text = f"{value:,.{decimals}f}"
+    return text if float(text.replace(",", "")) else text.lstrip("-")
+
+
+def _over_trusts(values: xr.DataArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.asarray(values.sum("trust", dtype="float64", skipna=False).values)

@@ -1,0 +1,251 @@
+"""A forecast as a page of text: the answer first, then why, where, and how sure.
+
+Nothing is computed here beyond adding up and rounding; every figure comes from `simulate` and `summarise`.
+Sector figures are GBP million without decimals, trusts have one, and a chance of nought is never claimed.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sector_risk.kernels.reduce import BALANCE
+from sector_risk.readings import effect_label, money, most_at_risk, plan_after_support, sector_effects
+
+LABEL_WIDTH = 28  # what the other columns leave of 80
+
+__all__ = ["headline", "probability", "report"]
+
+
+def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = ()) -> list[RenderableType]:
+    """Everything that `sector-risk forecast` prints, in order, ready for a rich console.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+    summary : xarray.Dataset
+        What `sector_risk.summarise` made of it, with the 5% and 95% quantiles.
+    written : sequence of pathlib.Path
+        The files that were written, to be named at the end.
+
+    Returns
+    -------
+    list
+        Strings and rich tables, GBP million.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200)
+    >>> page = report(forecast, sr.summarise(forecast))
+    >>> Console(width=80).print(page[0])
+    NHS providers in England, 2018-19: the year-end position, GBP million
+    """
+    n_draws = forecast.sizes["draw"]
+    return [
+        Text(_title(forecast), style="bold"),
+        *(Text(line) for line in _about(forecast)),
+        "",
+        *(Text(line) for line in headline(forecast, summary)),
+        "",
+        _why_table(forecast),
+        "",
+        _unit_table("Sector and regions", _places(summary), n_draws),
+        "",
+        _unit_table("Ten trusts at most risk", most_at_risk(summary), n_draws, decimals=1),
+        "",
+        *(Text(line) for line in _notes(forecast, summary)),
+        *(Text(f"Wrote {path}") for path in written),
+    ]
+
+
+def headline(forecast: xr.Dataset, summary: xr.Dataset) -> list[str]:
+    """Give the answer in three sentences: provider sector, whole NHS, number of trusts in deficit.
+
+    Parameters
+    ----------
+    forecast, summary : xarray.Dataset
+        As for `report`.
+
+    Returns
+    -------
+    list of str
+        One sentence each, GBP million.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200)
+    >>> for line in headline(forecast, sr.summarise(forecast)):
+    ...     print(line)
+    Provider sector: plan -519, expected ...
+    Whole NHS: ...
+    Trusts in deficit: ...
+    """
+    n_draws = forecast.sizes["draw"]
+    return [
+        _position_sentence(_at_level(summary, "sector"), n_draws),
+        _position_sentence(_at_level(summary, "nhs"), n_draws),
+        _count_sentence(forecast),
+    ]
+
+
+def probability(share: float, n_draws: int) -> str:
+    """Write a share of draws as a chance, without claiming certainty that the draws cannot give.
+
+    What none of n draws showed may still have a chance of up to about 3/n (the 95% bound), so it is written
+    as less than that, and never as less than 0.1%.
+
+    Parameters
+    ----------
+    share : float
+        Share of draws, from 0 to 1.
+    n_draws : int
+        How many draws there were.
+
+    Returns
+    -------
+    str
+        A percentage.
+
+    Examples
+    --------
+    >>> probability(0.1432, 10_000), probability(0.004, 10_000)
+    ('14%', '0.4%')
+    >>> probability(0.0, 10_000), probability(1.0, 10_000), probability(0.0, 200)
+    ('<0.1%', '>99.9%', '<2%')
+    """
+    bound = 0.1 if n_draws >= 3_000 else min(99, math.ceil(300 / n_draws))
+    percent = 100 * share
+    if percent < min(bound, 0.1) or share == 0:
+        return f"<{bound:g}%"
+    if percent > 100 - min(bound, 0.1) or share == 1:
+        return f">{100 - bound:g}%"
+    return f"{percent:.0f}%" if 1 <= percent <= 99 else f"{percent:.1f}%"
+
+
+def _title(forecast: xr.Dataset) -> str:
+    return f"NHS providers in England, {forecast.attrs['year']}: the year-end position, GBP million"
+
+
+def _about(forecast: xr.Dataset) -> Iterable[str]:
+    yield (
+        f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}. "
+        "Surplus positive, deficit negative; after support unless said."
+    )
+    if forecast.attrs.get("synthetic"):
+        yield (
+            f"Bundled case {forecast.attrs['case']}: the trusts are synthetic. Together they match published "
+            "totals; none of them is a real trust."
+        )
+
+
+def _position_sentence(unit: xr.Dataset, n_draws: int) -> str:
+    low, high = (money(_quantile(unit, level).item()) for level in (0.05, 0.95))
+    breakeven = probability(1 - unit.p_deficit.item(), n_draws)
+    return (
+        f"{unit.unit.item()}: plan {money(unit.plan.item())}, expected {money(unit['mean'].item())} "
+        f"(90% between {low} and {high}); chance of breakeven {breakeven}."
+    )
+
+
+def _count_sentence(forecast: xr.Dataset) -> str:
+    count = forecast.deficit_count.values
+    low, high = np.quantile(count, (0.05, 0.95))
+    planned = int((plan_after_support(forecast) < -BALANCE).sum())
+    total = money(forecast.gross_deficit.mean().item())
+    return (
+        f"Trusts in deficit: plan {planned}, expected {count.mean():.0f} of {forecast.sizes['trust']} "
+        f"(90% between {low:.0f} and {high:.0f}); their deficits add up to {total}."
+    )
+
+
+def _why_table(forecast: xr.Dataset) -> Table:
+    """Plan, the mean effect of each driver with its 90% range, and the outturn they add up to."""
+    effects = sector_effects(forecast)
+    low, high = np.quantile(effects.values, (0.05, 0.95), axis=1)
+    table = _table("Why: from plan to expected", "Mean", "5%", "95%")
+    table.add_row("Plan, after support", money(plan_after_support(forecast).sum().item()), "", "")
+    for effect, *figures in zip(effects.effect.values, effects.mean("draw").values, low, high, strict=True):
+        table.add_row(f"  {effect_label(str(effect))}", *map(money, figures))
+    sector = forecast.sector_position.values
+    table.add_row("Expected", *map(money, (sector.mean(), *np.quantile(sector, (0.05, 0.95)))), style="bold")
+    return table
+
+
+def _unit_table(title: str, summary: xr.Dataset, n_draws: int, decimals: int = 0) -> Table:
+    table = _table(title, "Plan", "Expected", "5%", "95%", "P(in\ndeficit)", "P(misses\nplan)")
+    figures = [summary.plan, summary["mean"], _quantile(summary, 0.05), _quantile(summary, 0.95)]
+    chances = [summary.p_deficit, summary.p_missing_plan]
+    columns = (column.values for column in figures + chances)
+    for label, *row in zip(_labels(summary), *columns, strict=True):
+        amounts = (money(value, decimals) for value in row[:4])
+        table.add_row(label, *amounts, *(probability(value, n_draws) for value in row[4:]))
+    return table
+
+
+def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
+    """How sure the figures are, and what was done to the data on the way."""
+    error = 1.96 * _at_level(summary, "sector").mean_se.item()
+    points = max(196 * _at_level(summary, "nhs").p_deficit_se.item(), 300 / forecast.sizes["draw"])
+    yield "At most risk: the largest expected shortfall against plan."
+    yield (
+        f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
+        "on the whole NHS's chance of breakeven. Doubt about the assumptions comes on top."
+    )
+    filled = json.loads(forecast.attrs["filled"])
+    if filled:
+        rules = "; ".join(f"{name} ({rule})" for name, rule in filled.items())
+        yield f"Filled because the panel does not say: {rules}."
+    left_out, not_used = (json.loads(forecast.attrs[key]) for key in ("left_out", "not_used_yet"))
+    if left_out:
+        yield f"Left out ({len(left_out)}): {_some(left_out)}."
+    if not_used:
+        yield f"Read but not used yet: {', '.join(not_used)}."
+
+
+def _places(summary: xr.Dataset) -> xr.Dataset:
+    """Sector, whole NHS and regions: the rows a director reads first."""
+    levels = summary.level.values
+    order = [np.flatnonzero(levels == level) for level in ("sector", "nhs", "region")]
+    return summary.isel(unit=np.concatenate(order))
+
+
+def _at_level(summary: xr.Dataset, level: str) -> xr.Dataset:
+    return summary.isel(unit=int(np.flatnonzero(summary.level.values == level)[0]))
+
+
+def _quantile(summary: xr.Dataset, level: float) -> xr.DataArray:
+    position: xr.DataArray = summary.position_quantile.sel(quantile=level, method="nearest")
+    return position
+
+
+def _labels(summary: xr.Dataset) -> list[str]:
+    """Code and name for a trust, the name alone where it says both."""
+    pairs = zip(summary.unit.values, summary.name.values, strict=True)
+    return [str(code) if str(name) in ("", str(code)) else f"{code} {name}" for code, name in pairs]
+
+
+def _some(items: Sequence[object], most: int = 8) -> str:
+    """The first few of many, and how many more there are."""
+    rest = len(items) - most
+    shown = ", ".join(map(str, items[:most]))
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Make an empty table whose first column is headed by the title."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=LABEL_WIDTH, vertical="bottom")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
+    return table

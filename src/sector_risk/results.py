@@ -1,0 +1,85 @@
+"""Labels: from a run's arrays to an xarray Dataset that says what it is and where it comes from."""
+
+import datetime
+import json
+import sys
+from importlib.metadata import version
+
+import numpy as np
+import xarray as xr
+
+from sector_risk.assumptions import Assumptions
+from sector_risk.engine import Draws
+from sector_risk.kernels.pressure import DRIVERS
+from sector_risk.kernels.random import STREAM_VERSION
+from sector_risk.prepare import Prepared, panel_hash
+from sector_risk.regimes import Regime
+from sector_risk.schema import FORECAST
+
+SIGN = "surplus positive, deficit negative, GBP million nominal; contributions have the sign of the position"
+LIBRARIES = ("numpy", "scipy", "numba", "xarray")
+KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "left_out", "not_used_yet")
+
+
+def label_forecast(
+    draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, prepared: Prepared, planned_support_path: np.ndarray
+) -> xr.Dataset:
+    """Return the forecast Dataset of a run (see `simulate` for its variables)."""
+    contribution = ("driver", "trust", "draw"), draws.contribution
+    by_trust = ("trust", "draw")
+    before, position, count, gross = draws.sector
+    support = prepared.panel["support_allocation"]
+    sector_plan = prepared.plan_path.sum(axis=0) + support.sum() * planned_support_path
+    actions = np.array(list(central.values())).reshape(len(central), len(position))
+    variables = {
+        "position": (by_trust, draws.position),
+        "position_before_support": (by_trust, draws.position_before_support),
+        "support": (by_trust, draws.support),
+        "one_off": (by_trust, draws.contribution[-2]),
+        "contribution": contribution,
+        "sector_position": ("draw", position),
+        "sector_position_before_support": ("draw", before),
+        "nhs_position": ("draw", position + actions.sum(axis=0)),
+        "central_action": (("action", "draw"), actions),
+        "sector_ytd": (("month", "draw"), draws.sector_ytd),
+        "sector_plan_ytd": ("month", sector_plan),
+        "sector_efficiency_delivered": ("draw", draws.efficiency_delivered),
+        "deficit_count": ("draw", count.astype(np.int32)),
+        "gross_deficit": ("draw", gross),
+        "plan": ("trust", prepared.panel["plan"]),
+        "planned_support": ("trust", support),
+        "turnover": ("trust", prepared.panel["turnover"]),
+        "efficiency_plan": ("trust", prepared.panel["efficiency_plan"]),
+    }
+    labels = {name: ("trust", panel[name].values) for name in ("name", "region", "trust_type", "system")}
+    coords = labels | {
+        "trust": np.array(prepared.codes, dtype=object),
+        "driver": [*DRIVERS, *(d.name for d in prepared.drivers), "one_off", "favourable_spent"],
+        "month": np.arange(1, 13),
+        "action": list(central),
+        "draw": np.arange(len(position)),
+    }
+    forecast = xr.Dataset(variables, coords)
+    for name in forecast.variables:
+        forecast[name].attrs = FORECAST[str(name)].attrs
+    return forecast
+
+
+def provenance(
+    panel: xr.Dataset, assumptions: Assumptions, regime: Regime, n_draws: int, seed: int
+) -> dict[str, str | int]:
+    """Attributes that say how a forecast was made; plain strings and numbers survive netCDF and Zarr."""
+    versions = {name: version(name) for name in LIBRARIES} | {"python": sys.version.split()[0]}
+    kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
+    return kept | {
+        "title": "In-year forecast of provider positions",
+        "sign": SIGN,
+        "n_draws": n_draws,
+        "seed": str(seed),
+        "random_stream": STREAM_VERSION,
+        "panel_hash": panel_hash(panel),
+        "assumptions": assumptions.to_json(),
+        "regime": regime.to_json(),
+        "versions": json.dumps(versions | {"sector_risk": version("sector-risk")}),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,571 @@
+"""The names, units and signs of everything that goes in and comes out.
+
+One `VariableSpec` per variable says what it is once; reading, checking, annotating and the reference
+pages all take it from here.
+
+Money is GBP million. Surplus positive, deficit negative. Shares and rates are fractions, not per cent.
+Months run from 1 (April) to 12 (March), and a monthly figure is cumulative: year to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = [
+    "FORECAST",
+    "MONTHS",
+    "PANEL",
+    "QUARTER_END_MONTHS",
+    "REGIONS",
+    "REGION_LABELS",
+    "SUBTYPE_LABELS",
+    "TRUST_SUBTYPES",
+    "TRUST_TYPES",
+    "TYPES_BY_SUBTYPE",
+    "TYPE_LABELS",
+    "TYPE_OF_SUBTYPE",
+    "VariableSpec",
+]
+
+MONTHS = 12
+QUARTER_END_MONTHS = (3, 6, 9, 12)
+
+REGIONS = (
+    "East of England",
+    "London",
+    "Midlands",
+    "North East and Yorkshire",
+    "North West",
+    "South East",
+    "South West",
+)
+
+TRUST_TYPES = ("Acute", "Mental health", "Community", "Ambulance")
+
+TYPE_OF_SUBTYPE: Mapping[str, str] = MappingProxyType(
+    {
+        "Acute - Teaching": "Acute",
+        "Acute - Large": "Acute",
+        "Acute - Medium": "Acute",
+        "Acute - Small": "Acute",
+        "Acute - Specialist": "Acute",
+        "Acute - Multi-Service": "Acute",
+        "Mental health": "Mental health",
+        "Community": "Community",
+        "Care trust": "Community",
+        "Ambulance": "Ambulance",
+    }
+)
+TRUST_SUBTYPES = tuple(TYPE_OF_SUBTYPE)
+
+# Labels as published, in lower case, to the names used here. The oversight framework's files say "East"
+# where everything else says "East of England".
+REGION_LABELS: Mapping[str, str] = MappingProxyType(
+    {region.casefold(): region for region in REGIONS}
+    | {"east": "East of England", "north east & yorkshire": "North East and Yorkshire"}
+)
+
+SUBTYPE_LABELS: Mapping[str, str] = MappingProxyType(
+    {subtype.casefold(): subtype for subtype in TRUST_SUBTYPES}
+    | {
+        "mental health and learning disability": "Mental health",
+        "mental health & learning disability": "Mental health",
+        "community trust": "Community",
+        "ambulance trust": "Ambulance",
+    }
+)
+
+# A label of the type column gives the type and, where the label is that fine, the subtype too. A type's
+# own name says nothing about the subtype ("Community" may be a care trust).
+TYPE_LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {label: (TYPE_OF_SUBTYPE[subtype], subtype) for label, subtype in SUBTYPE_LABELS.items()}
+    | {name.casefold(): (name, "") for name in TRUST_TYPES}
+    | {
+        "acute trust": ("Acute", ""),
+        "acute trusts": ("Acute", ""),
+        "acute and acute & community trusts": ("Acute", ""),
+        "acute specialist trusts": ("Acute", "Acute - Specialist"),
+        "mental health trust": ("Mental health", ""),
+        "mental health trusts": ("Mental health", ""),
+        "mental health and community trust": ("Mental health", ""),
+        "mental health & learning disability and mental health, learning disability & community trusts": (
+            "Mental health",
+            "",
+        ),
+        "community trusts": ("Community", ""),
+        "ambulance trusts": ("Ambulance", ""),
+    }
+)
+
+# One label for both kinds: where there is a subtype, it decides.
+TYPES_BY_SUBTYPE = frozenset({"mental health and community trust"})
+
+Kind = Literal["float", "text", "flag"]
+
+MONEY = "GBP million"
+FRACTION = "1"
+BALANCE_SIGN = "surplus positive, deficit negative"
+VARIANCE_SIGN = "better than plan positive, worse than plan negative"
+AMOUNT_SIGN = "zero or positive"
+
+
+@dataclass(frozen=True)
+class VariableSpec:
+    """What one variable is.
+
+    Parameters
+    ----------
+    name : str
+        Its name in every Dataset.
+    dims : tuple of str
+        Its dimensions, in order.
+    unit : str
+        ``"GBP million"``, ``"1"`` for a fraction, an index or a flag; empty for text.
+    long_name : str
+        What it is, in words.
+    kind : {"float", "text", "flag"}
+        How its values are kept: as float64, as text, or as true and false.
+    required : bool
+        Whether an input must have it.
+    default : str
+        The sentence that says what is used where it is missing; empty where nothing is.
+    low, high : float
+        The lowest and the highest value allowed.
+    aliases : tuple of str
+        Other names under which a file's column is known.
+    sign : str
+        The sign convention; empty for text and flags.
+
+    Examples
+    --------
+    >>> PANEL["plan"].attrs["sign"]
+    'surplus positive, deficit negative'
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    unit: str
+    long_name: str
+    kind: Kind = "float"
+    required: bool = False
+    default: str = ""
+    low: float = -inf
+    high: float = inf
+    aliases: tuple[str, ...] = ()
+    sign: str = ""
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """The attributes a Dataset's variable carries: those of long_name, units, sign that say something."""
+        said = {"long_name": self.long_name, "units": self.unit, "sign": self.sign}
+        return {key: text for key, text in said.items() if text}
+
+    @property
+    def is_money(self) -> bool:
+        """Whether the values are GBP million."""
+        return self.unit == MONEY
+
+    @property
+    def is_monthly(self) -> bool:
+        """Whether there is one value per month."""
+        return "month" in self.dims
+
+
+_TRUST = ("trust",)
+_MONTHLY = ("trust", "month")
+
+_LABELS = (
+    VariableSpec(
+        "trust",
+        _TRUST,
+        "",
+        "organisation code of the trust",
+        kind="text",
+        required=True,
+        aliases=(
+            "ods_code",
+            "trust_code",
+            "code",
+            "org_code",
+            "organisation_code",
+            "provider_code",
+            "nhs_code",
+        ),
+    ),
+    VariableSpec(
+        "name",
+        _TRUST,
+        "",
+        "name of the trust",
+        kind="text",
+        default="the trust's code",
+        aliases=("trust_name", "org_name", "organisation_name", "provider_name", "full_name_of_provider"),
+    ),
+    VariableSpec(
+        "region",
+        _TRUST,
+        "",
+        "NHS England region",
+        kind="text",
+        required=True,
+        aliases=("nhs_region", "region_name"),
+    ),
+    VariableSpec(
+        "trust_type",
+        _TRUST,
+        "",
+        "type of trust",
+        kind="text",
+        required=True,
+        default="the type to which the subtype belongs, where a subtype is given",
+        aliases=("type", "org_type", "organisation_type"),
+    ),
+    VariableSpec(
+        "trust_subtype",
+        _TRUST,
+        "",
+        "subtype of trust",
+        kind="text",
+        default="empty: not known",
+        aliases=("nof_subtype", "subtype"),
+    ),
+    VariableSpec(
+        "system",
+        _TRUST,
+        "",
+        "integrated care system or its forerunner",
+        kind="text",
+        default="not stated",
+        aliases=("ics", "ics_name", "icb", "icb_name", "stp", "stp_name", "integrated_care_system"),
+    ),
+)
+
+_MAIN = (
+    VariableSpec(
+        "turnover",
+        _TRUST,
+        MONEY,
+        "income of the year",
+        default="type median: median 2018-19 operating expenditure of the trust's type, uplifted to the year",
+        aliases=("income", "total_income", "revenue", "operating_income"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "plan",
+        _TRUST,
+        MONEY,
+        "planned year-end position before support",
+        required=True,
+        aliases=("planned_position", "full_year_plan", "annual_plan", "plan_before_support"),
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "efficiency_plan",
+        _TRUST,
+        MONEY,
+        "planned efficiency savings of the year",
+        default="sector rate: the sector's planned efficiency as a share of turnover in that year",
+        low=0.0,
+        aliases=("cip_plan", "cip", "planned_efficiency", "efficiency"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "efficiency_recurrent_share",
+        _TRUST,
+        FRACTION,
+        "share of the efficiency plan that is recurrent",
+        default="0.91 of the efficiency plan is recurrent",
+        low=0.0,
+        high=1.0,
+        aliases=("recurrent_share", "cip_recurrent_share"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "pay_afc",
+        _TRUST,
+        MONEY,
+        "pay bill of Agenda for Change staff",
+        default="37.2/87.8 of turnover, the sector's share in 2018-19",
+        low=0.0,
+        aliases=("afc_pay", "pay_agenda_for_change"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "pay_medical",
+        _TRUST,
+        MONEY,
+        "pay bill of medical and dental staff",
+        default="11.8/87.8 of turnover, the sector's share in 2018-19",
+        low=0.0,
+        aliases=("medical_pay", "pay_medical_and_dental"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "support_allocation",
+        _TRUST,
+        MONEY,
+        "sustainability, recovery or deficit support funding on offer for the year",
+        default="0: no support on offer",
+        low=0.0,
+        aliases=("psf_allocation", "stf_allocation", "frf_allocation", "dsf_allocation"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "control_total",
+        _TRUST,
+        MONEY,
+        "year-end position before support that the trust was asked to reach",
+        default="the plan",
+        aliases=("ct",),
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "control_total_agreed",
+        _TRUST,
+        FRACTION,
+        "whether the trust agreed its control total",
+        kind="flag",
+        default="agreed where the support allocation is above 0",
+        aliases=("ct_agreed", "control_total_accepted"),
+    ),
+)
+
+_OPTIONAL = (
+    VariableSpec(
+        "plan_ytd",
+        _MONTHLY,
+        MONEY,
+        "planned position before support, year to date",
+        default="the plan path of the forecast's assumptions",
+        aliases=("ytd_plan",),
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "actual",
+        _MONTHLY,
+        MONEY,
+        "position before support, year to date",
+        aliases=("actual_ytd", "ytd_actual"),
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "variance_ytd",
+        _MONTHLY,
+        MONEY,
+        "actual less plan, year to date",
+        aliases=("ytd_variance", "ytd_var", "var_ytd"),
+        sign=VARIANCE_SIGN,
+    ),
+    VariableSpec(
+        "forecast",
+        _TRUST,
+        MONEY,
+        "the trust's own declared forecast of its year-end position before support",
+        aliases=("declared_forecast", "forecast_outturn", "fot"),
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "efficiency_delivered",
+        _MONTHLY,
+        MONEY,
+        "efficiency savings delivered, year to date",
+        aliases=("cip_delivered", "efficiency_delivered_ytd", "efficiency_actual", "cip_actual"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "pay_bank_agency",
+        _TRUST,
+        MONEY,
+        "pay bill of bank and agency staff",
+        low=0.0,
+        aliases=("bank_agency_pay", "bank_and_agency"),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "pay_award_funding",
+        _TRUST,
+        MONEY,
+        "central funding of the pay award due to the trust for the year",
+        default="the share of the pay award's funding that follows from the pay bill",
+        low=0.0,
+        aliases=("award_funding",),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "debt",
+        _TRUST,
+        MONEY,
+        "interim revenue loans outstanding at the start of the year",
+        low=0.0,
+        aliases=("loans", "interim_loans"),
+        sign="owed positive",
+    ),
+    VariableSpec(
+        "loan_rate",
+        _TRUST,
+        FRACTION,
+        "interest rate on the trust's loans, fraction a year",
+        low=0.0,
+        high=1.0,
+        aliases=("interest_rate",),
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "segment",
+        _TRUST,
+        FRACTION,
+        "oversight segment, 1 the least support to 5 the most",
+        low=1.0,
+        high=5.0,
+        aliases=("nof_segment", "oversight_segment"),
+        sign="higher is worse",
+    ),
+    VariableSpec(
+        "capability",
+        _TRUST,
+        FRACTION,
+        "capability rating of the board, 1 the highest to 4 the lowest",
+        low=1.0,
+        high=4.0,
+        aliases=("capability_rating",),
+        sign="higher is worse",
+    ),
+    VariableSpec(
+        "governance_failure",
+        _TRUST,
+        FRACTION,
+        "whether governance has failed catastrophically",
+        kind="flag",
+        default="no, where others say",
+    ),
+    VariableSpec(
+        "activity_income_share",
+        _TRUST,
+        FRACTION,
+        "share of turnover paid by volume of activity",
+        low=0.0,
+        high=1.0,
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec(
+        "mff_change",
+        _TRUST,
+        FRACTION,
+        "change of income once the new market forces factor is fully phased in, fraction of turnover",
+        low=-1.0,
+        high=1.0,
+        aliases=("market_forces_factor_change",),
+        sign="gain positive, loss negative",
+    ),
+    VariableSpec(
+        "inequality_index",
+        _TRUST,
+        FRACTION,
+        "index of health inequality of the population served",
+        sign="higher is more unequal",
+    ),
+    VariableSpec(
+        "plan_original",
+        _TRUST,
+        MONEY,
+        "planned year-end position before support, before any reset within the year",
+        aliases=("original_plan",),
+        sign=BALANCE_SIGN,
+    ),
+)
+
+PANEL: Mapping[str, VariableSpec] = MappingProxyType(
+    {spec.name: spec for spec in (*_LABELS, *_MAIN, *_OPTIONAL)}
+)
+
+# What a forecast holds.
+_BY_DRAW = ("trust", "draw")
+_DRAW = ("draw",)
+
+_OUTCOMES = (
+    VariableSpec("position", _BY_DRAW, MONEY, "year-end position including support", sign=BALANCE_SIGN),
+    VariableSpec(
+        "position_before_support", _BY_DRAW, MONEY, "year-end position before support", sign=BALANCE_SIGN
+    ),
+    VariableSpec("support", _BY_DRAW, MONEY, "support funding paid for the year", sign=AMOUNT_SIGN),
+    VariableSpec("one_off", _BY_DRAW, MONEY, "one-off cover used by the year end", sign=AMOUNT_SIGN),
+    VariableSpec(
+        "contribution",
+        ("driver", *_BY_DRAW),
+        MONEY,
+        "contribution of each driver to the year-end variance before support; the drivers add up to it",
+        sign=VARIANCE_SIGN,
+    ),
+    VariableSpec(
+        "sector_position", _DRAW, MONEY, "provider sector: sum of all trusts' positions", sign=BALANCE_SIGN
+    ),
+    VariableSpec(
+        "sector_position_before_support",
+        _DRAW,
+        MONEY,
+        "provider sector: sum of all trusts' positions before support",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "nhs_position",
+        _DRAW,
+        MONEY,
+        "whole NHS against breakeven: provider sector plus central actions",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "central_action",
+        ("action", "draw"),
+        MONEY,
+        "offset that each central action delivers",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "sector_ytd",
+        ("month", "draw"),
+        MONEY,
+        "provider sector: year-to-date position including support",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "sector_plan_ytd",
+        ("month",),
+        MONEY,
+        "provider sector: year-to-date plan including support",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec(
+        "sector_efficiency_delivered",
+        _DRAW,
+        MONEY,
+        "efficiency delivered: recurrent, planned one-off, and one-off cover that stands in for missing savings",
+        sign=AMOUNT_SIGN,
+    ),
+    VariableSpec("deficit_count", _DRAW, "1", "number of trusts in deficit by GBP 5,000 or more"),
+    VariableSpec("gross_deficit", _DRAW, MONEY, "sum of all deficits, surpluses left out", sign=BALANCE_SIGN),
+    VariableSpec("plan", _TRUST, MONEY, "planned year-end position before support", sign=BALANCE_SIGN),
+    VariableSpec(
+        "planned_support", _TRUST, MONEY, "support that the plan after support counts on", sign=AMOUNT_SIGN
+    ),
+)
+
+_COORDINATES = (
+    VariableSpec("driver", ("driver",), "", "cause of variance", kind="text"),
+    VariableSpec("action", ("action",), "", "central action", kind="text"),
+    VariableSpec("month", ("month",), "1", "month of the financial year, April is 1"),
+    VariableSpec(
+        "draw", _DRAW, "1", "number of the draw; draw d is the same in every run with the same seed"
+    ),
+)
+
+FORECAST: Mapping[str, VariableSpec] = MappingProxyType(
+    {spec.name: spec for spec in (*_OUTCOMES, *_COORDINATES)}
+    | {
+        name: PANEL[name]
+        for name in ("trust", "name", "region", "trust_type", "system", "turnover", "efficiency_plan")
+    }
+)
