@@ -231,6 +231,13 @@ def test_labels_as_published():
     ]
 
 
+def test_a_subtype_is_enough():
+    table = (
+        frame().drop(columns="trust_type").assign(subtype=["Acute - Large", "Mental health", "Care trust"])
+    )
+    assert make_panel(table)["trust_type"].values.tolist() == ["Acute", "Mental health", "Community"]
+
+
 def test_codes_of_any_length_and_row_order_are_kept():
     rows = [["G6V2S", *ROWS[0][1:]], ["5E1", *ROWS[1][1:]], ["0012", *ROWS[2][1:]]]
     assert make_panel(frame(rows))["trust"].values.tolist() == ["G6V2S", "5E1", "0012"]

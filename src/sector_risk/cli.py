@@ -80,12 +80,14 @@ def forecast(
     plot: Path | None,
     quiet: bool,
 ) -> None:
-    r"""Forecast the year end of every trust in PANEL (CSV, Excel or Parquet) or in a bundled case.
+    """Forecast the year end of all trusts.
+
+    PANEL is a CSV, Excel or Parquet file with one row per trust; --case takes a bundled one instead.
 
     \b
-    sector-risk forecast --case england-2018-19
-    sector-risk forecast plans.csv --draws 100000 -o out/forecast.nc --plot out/forecast.png
-    """
+      sector-risk forecast --case england-2018-19
+      sector-risk forecast plans.csv -o out/forecast.nc --plot out/forecast.png
+    """  # noqa: D301 (the escape is click's mark for lines to be left alone)
     targets = _check_targets(output, plot)
     trusts = _load(panel, case)
     settings = _read_assumptions(assumptions)
@@ -102,18 +104,14 @@ def forecast(
 @commands.command()
 @click.argument("panel", type=FILE)
 def check(panel: Path) -> None:
-    """Check PANEL and say what a forecast would make of it."""
-    import json
+    """Check a panel and say what was made of it."""
+    from sector_risk import read_panel
+    from sector_risk.readings import data_notes
 
-    import sector_risk as sr
-
-    trusts = sr.read_panel(panel)
+    trusts = read_panel(panel)
     click.echo(f"{panel}: no faults; {trusts.sizes['trust']} trusts, {trusts.attrs['year']}.")
-    for name, rule in json.loads(trusts.attrs["filled"]).items():
-        click.echo(f"  filled: {name}, by {rule}")
-    for key, label in (("left_out", "left out"), ("not_used_yet", "read but not used yet")):
-        for item in json.loads(trusts.attrs[key]):
-            click.echo(f"  {label}: {item}")
+    for line in data_notes(trusts.attrs):
+        click.echo(line)
 
 
 @commands.command()
@@ -127,7 +125,7 @@ def cases() -> None:
 
 @commands.command()
 def warmup() -> None:
-    """Compile the numerical kernels once, so that the next forecast starts quickly."""
+    """Compile once, so that forecasts start quickly."""
     import sector_risk as sr
 
     started = time.perf_counter()

@@ -1,9 +1,21 @@
 """The few figures that the report and the pictures both read off a forecast."""
 
+import json
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-__all__ = ["SUPPORT_EFFECT", "effect_label", "money", "most_at_risk", "plan_after_support", "sector_effects"]
+__all__ = [
+    "SUPPORT_EFFECT",
+    "data_notes",
+    "effect_label",
+    "money",
+    "most_at_risk",
+    "plan_after_support",
+    "sector_effects",
+]
 
 SUPPORT_EFFECT = "support"
 
@@ -160,6 +172,43 @@ def money(value: float, decimals: int = 0) -> str:
     """
     text = f"{value:,.{decimals}f}"
     return text if float(text.replace(",", "")) else text.lstrip("-")
+
+
+def data_notes(attrs: Mapping[Hashable, Any]) -> Iterator[str]:
+    """Say what was filled in, left out, or read and not used yet.
+
+    Parameters
+    ----------
+    attrs : mapping
+        The attributes of a panel or a forecast.
+
+    Yields
+    ------
+    str
+        One line each; nothing where there is nothing to say.
+
+    Examples
+    --------
+    >>> attrs = {"filled": '{"turnover": "type median"}', "left_out": "[]", "not_used_yet": '["actual"]'}
+    >>> for line in data_notes(attrs):
+    ...     print(line)
+    Filled: turnover, by type median
+    Read but not used yet: actual
+    """
+    for name, rule in json.loads(attrs["filled"]).items():
+        yield f"Filled: {name}, by {rule}"
+    left_out, not_used = (json.loads(attrs[key]) for key in ("left_out", "not_used_yet"))
+    if left_out:
+        yield f"Left out, {len(left_out)} in all: {_some(left_out)}"
+    if not_used:
+        yield f"Read but not used yet: {', '.join(not_used)}"
+
+
+def _some(items: Sequence[object], most: int = 8) -> str:
+    """The first few of many, and how many more there are."""
+    rest = len(items) - most
+    shown = ", ".join(map(str, items[:most]))
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def _over_trusts(values: xr.DataArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -4,7 +4,6 @@ Nothing is computed here beyond adding up and rounding; every figure comes from 
 Sector figures are GBP million without decimals, trusts have one, and a chance of nought is never claimed.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.readings import effect_label, money, most_at_risk, plan_after_support, sector_effects
+from sector_risk.readings import (
+    data_notes,
+    effect_label,
+    money,
+    most_at_risk,
+    plan_after_support,
+    sector_effects,
+)
 
 LABEL_WIDTH = 28  # what the other columns leave of 80
 
@@ -202,15 +208,7 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
         f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
         "on the whole NHS's chance of breakeven. Doubt about the assumptions comes on top."
     )
-    filled = json.loads(forecast.attrs["filled"])
-    if filled:
-        rules = "; ".join(f"{name} ({rule})" for name, rule in filled.items())
-        yield f"Filled because the panel does not say: {rules}."
-    left_out, not_used = (json.loads(forecast.attrs[key]) for key in ("left_out", "not_used_yet"))
-    if left_out:
-        yield f"Left out ({len(left_out)}): {_some(left_out)}."
-    if not_used:
-        yield f"Read but not used yet: {', '.join(not_used)}."
+    yield from data_notes(forecast.attrs)
 
 
 def _places(summary: xr.Dataset) -> xr.Dataset:
@@ -233,13 +231,6 @@ def _labels(summary: xr.Dataset) -> list[str]:
     """Code and name for a trust, the name alone where it says both."""
     pairs = zip(summary.unit.values, summary.name.values, strict=True)
     return [str(code) if str(name) in ("", str(code)) else f"{code} {name}" for code, name in pairs]
-
-
-def _some(items: Sequence[object], most: int = 8) -> str:
-    """The first few of many, and how many more there are."""
-    rest = len(items) - most
-    shown = ", ".join(map(str, items[:most]))
-    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def _table(title: str, *columns: str) -> Table:

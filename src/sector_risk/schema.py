@@ -23,6 +23,7 @@ __all__ = [
     "REGIONS",
     "REGION_LABELS",
     "SUBTYPE_LABELS",
+    "SUMMARY",
     "TRUST_SUBTYPES",
     "TRUST_TYPES",
     "TYPES_BY_SUBTYPE",
@@ -568,4 +569,30 @@ FORECAST: Mapping[str, VariableSpec] = MappingProxyType(
         name: PANEL[name]
         for name in ("trust", "name", "region", "trust_type", "system", "turnover", "efficiency_plan")
     }
+)
+
+_UNIT = ("unit",)
+_BY_QUANTILE = ("unit", "quantile")
+_ERROR = "Monte Carlo standard error of "
+
+_MEASURES = (
+    VariableSpec("plan", _UNIT, MONEY, "planned year-end position including support", sign=BALANCE_SIGN),
+    VariableSpec("mean", _UNIT, MONEY, "expected year-end position", sign=BALANCE_SIGN),
+    VariableSpec("mean_se", _UNIT, MONEY, _ERROR + "the expected position"),
+    VariableSpec("sd", _UNIT, MONEY, "standard deviation of the year-end position"),
+    VariableSpec("position_quantile", _BY_QUANTILE, MONEY, "quantile of the year-end position", sign=BALANCE_SIGN),
+    VariableSpec("position_quantile_se", _BY_QUANTILE, MONEY, _ERROR + "the quantile"),
+    VariableSpec("p_deficit", _UNIT, "1", "probability of a year-end deficit"),
+    VariableSpec("p_deficit_se", _UNIT, "1", _ERROR + "the probability"),
+    VariableSpec("p_missing_plan", _UNIT, "1", "probability of ending the year below plan, both before support"),
+    VariableSpec("p_missing_plan_se", _UNIT, "1", _ERROR + "the probability"),
+    VariableSpec("expected_shortfall", _UNIT, MONEY, "mean of the worst 5% of draws", sign=BALANCE_SIGN),
+    VariableSpec("expected_shortfall_se", _UNIT, MONEY, _ERROR + "the expected shortfall"),
+    VariableSpec("unit", _UNIT, "", "trust, region, type, provider sector or whole NHS", kind="text"),
+    VariableSpec("level", _UNIT, "", "what the unit is", kind="text"),
+    VariableSpec("quantile", ("quantile",), "1", "probability of being at or below the value"),
+)
+
+SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(
+    {spec.name: spec for spec in _MEASURES} | {name: PANEL[name] for name in ("name", "region", "trust_type")}
 )

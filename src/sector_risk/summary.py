@@ -1,0 +1,200 @@
+"""Summaries of a forecast: one row a trust, region, type, for the sector and the whole NHS."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sector_risk.engine import default_threads
+from sector_risk.faults import Fault, InputError
+from sector_risk.kernels.moments import BELOW, MEAN, SD, group_sums, moments, tails
+from sector_risk.kernels.order import order_statistics
+from sector_risk.kernels.reduce import BALANCE
+from sector_risk.schema import SUMMARY
+
+F64 = NDArray[np.float64]
+TAIL = 0.05
+SECTOR, NHS = "Provider sector", "Whole NHS"
+NEEDED = (
+    "position",
+    "position_before_support",
+    "sector_position",
+    "sector_position_before_support",
+    "nhs_position",
+    "plan",
+    "planned_support",
+    "sector_plan_ytd",
+)
+
+
+def summarise(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> xr.Dataset:
+    """Summarise the draws of a forecast by trust, region, type, for the provider sector and the whole NHS.
+
+    Parameters
+    ----------
+    forecast : Dataset
+        From `simulate` or `open_forecast`.
+    quantiles : sequence of float
+        Probabilities, each between 0 and 1.
+
+    Returns
+    -------
+    Dataset
+        Dimension `unit` (trust codes, regions, types, "Provider sector", "Whole NHS") with coordinates `level`
+        ("trust", "region", "trust_type", "sector", "nhs"), `name`, `region`, `trust_type`; GBP million:
+
+        * `plan` (after support), `mean`, `sd`, `mean_se` = sd / sqrt(n);
+        * `position_quantile(unit, quantile)`, order statistic of rank ceil(p n), and its error
+          `position_quantile_se`, half the distance of the order statistics one binomial sd of rank to each side;
+        * `p_deficit`, `p_missing_plan` (position before support below plan before support), each by GBP 5,000 or more,
+          and their errors sqrt(p (1 - p) / n); the whole NHS has no plan before support: NaN;
+        * `expected_shortfall`, mean of the worst 5% of draws, and its error.
+
+    Raises
+    ------
+    InputError
+        If a variable is missing, draws are not finite, or a quantile is not a probability.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> summary = sr.summarise(sr.simulate(sr.load_case("england-2018-19"), n_draws=400))
+    >>> sector = summary.sel(unit="Provider sector")
+    >>> bool(sector["mean"] < sector["plan"])
+    True
+    >>> sorted(set(summary["level"].values.tolist()))
+    ['nhs', 'region', 'sector', 'trust', 'trust_type']
+    """
+    levels = np.asarray(quantiles, dtype=float)
+    check_forecast(forecast, levels)
+    rows, labels = _units(forecast)
+    measured = _measure_all(rows, levels)
+    measured["plan"] = labels.pop("plan")
+    units = {name: ("unit", values) for name, values in labels.items()}
+    variables = {name: (("unit", "quantile")[: v.ndim], v) for name, v in measured.items()}
+    summary = xr.Dataset(variables, units | {"quantile": levels}, attrs=forecast.attrs)
+    for name in summary.variables:
+        summary[name].attrs = SUMMARY[str(name)].attrs
+    return summary
+
+
+def check_forecast(forecast: xr.Dataset, levels: F64) -> None:
+    """Raise one `InputError` for all that keeps a forecast from being summarised."""
+    faults = [
+        Fault("forecast", "variable is missing", name, "Give a forecast made by simulate.", variable=name)
+        for name in NEEDED
+        if name not in forecast
+    ]
+    if levels.ndim != 1 or not len(levels) or not ((levels >= 0) & (levels <= 1)).all():
+        faults.append(Fault("summarise", "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles"))
+    if not faults and not np.isfinite(forecast["sector_position"].values).all():
+        faults.append(Fault("forecast", "draws are not finite", "NaN or infinity", "Simulate again.", variable="position"))
+    if faults:
+        raise InputError(faults)
+
+
+def _units(forecast: xr.Dataset) -> tuple[list[tuple[NDArray, NDArray, NDArray]], dict[str, NDArray]]:
+    """Rows of draws (position, position before support, plan before support) by level, and the units' labels."""
+    position, before = _draws_last(forecast, "position"), _draws_last(forecast, "position_before_support")
+    plan, support = forecast["plan"].values, forecast["planned_support"].values
+    after = plan + support
+    parts = [(position, before, plan)]
+    columns = {
+        "unit": [*forecast["trust"].values],
+        "level": ["trust"] * len(plan),
+        "name": [*forecast["name"].values],
+        "region": [*forecast["region"].values],
+        "trust_type": [*forecast["trust_type"].values],
+        "plan": [*after],
+    }
+    for level in ("region", "trust_type"):
+        names, group = np.unique(forecast[level].values.astype(str), return_inverse=True)
+        sums = [_group_sums(rows, group, len(names)) for rows in (position, before)]
+        parts.append((*sums, np.bincount(group, plan)))
+        _append(columns, level, names, np.bincount(group, after))
+    sector = forecast["sector_plan_ytd"].values[-1]
+    totals = [forecast[name].values[None, :] for name in ("sector_position", "sector_position_before_support")]
+    parts.append((*totals, np.array([plan.sum()])))
+    nhs = forecast["nhs_position"].values[None, :]
+    parts.append((nhs, np.full_like(nhs, np.nan), np.array([np.nan])))
+    _append(columns, "sector", [SECTOR], [sector])
+    _append(columns, "nhs", [NHS], [np.nan])
+    return parts, {name: np.array(values, float if name == "plan" else object) for name, values in columns.items()}
+
+
+def _draws_last(forecast: xr.Dataset, name: str) -> NDArray:
+    return np.ascontiguousarray(forecast[name].transpose("trust", "draw").values)
+
+
+def _append(columns: dict[str, list], level: str, names: Sequence[str], plans: Sequence[float]) -> None:
+    """Add units of a level to the label columns; a region says its region, a type its type."""
+    columns["unit"] += [*names]
+    columns["level"] += [level] * len(names)
+    columns["name"] += [*names]
+    for column in ("region", "trust_type"):
+        columns[column] += [*names] if column == level else [""] * len(names)
+    columns["plan"] += [*plans]
+
+
+def _group_sums(rows: NDArray, group: NDArray, n_groups: int) -> F64:
+    out = np.zeros((n_groups, rows.shape[1]))
+    group_sums(rows, group, out)
+    return out
+
+
+def _measure_all(parts: list[tuple[NDArray, NDArray, NDArray]], levels: F64) -> dict[str, NDArray]:
+    """Measure every level's rows, in pieces on threads, and join them."""
+    pieces = [tuple(a[k : k + 32] for a in part) for part in parts for k in range(0, len(part[0]), 32)]
+    with ThreadPoolExecutor(default_threads()) as pool:
+        measured = list(pool.map(lambda piece: _measure(*piece, levels), pieces))
+    return {name: np.concatenate([m[name] for m in measured]) for name in measured[0]}
+
+
+def _measure(position: NDArray, before: NDArray, plan: NDArray, levels: F64) -> dict[str, NDArray]:
+    """Measures of some rows of draws."""
+    n = position.shape[1]
+    main = _by_row(moments, position, np.full(len(position), -BALANCE, position.dtype))
+    missed = _by_row(moments, before, (plan.astype(before.dtype) - BALANCE).astype(before.dtype))[:, BELOW]
+    missed = np.where(np.isnan(plan), np.nan, missed)
+    values, errors, worst = _quantiles(position, levels)
+    tail = _by_row(tails, position, worst)
+    return {
+        "mean": main[:, MEAN],
+        "mean_se": main[:, SD] / np.sqrt(n),
+        "sd": main[:, SD],
+        "position_quantile": values,
+        "position_quantile_se": errors,
+        "p_deficit": main[:, BELOW],
+        "p_deficit_se": _binomial_se(main[:, BELOW], n),
+        "p_missing_plan": missed,
+        "p_missing_plan_se": _binomial_se(missed, n),
+        "expected_shortfall": tail[:, 1],
+        "expected_shortfall_se": np.hypot(tail[:, 2], np.sqrt(1 - TAIL) * (tail[:, 1] - worst)) / np.sqrt(tail[:, 0]),
+    }
+
+
+def _by_row(measure: Callable[..., None], rows: NDArray, limit: NDArray) -> F64:
+    out = np.empty((len(rows), 3))
+    measure(rows, limit, out)
+    return out
+
+
+def _binomial_se(p: F64, n: int) -> F64:
+    return np.sqrt(p * (1.0 - p) / n)
+
+
+def _quantiles(rows: NDArray, levels: F64) -> tuple[F64, F64, NDArray]:
+    """Order statistics at the levels, their errors, and the one that bounds the tail."""
+    n = rows.shape[1]
+    wanted = np.append(levels, TAIL)
+    rank = np.ceil(wanted * n) - 1
+    spread = np.sqrt(n * wanted * (1.0 - wanted))
+    ranks = np.clip(np.concatenate([rank, np.floor(rank - spread), np.ceil(rank + spread)]), 0, n - 1).astype(int)
+    ascending, back = np.unique(ranks, return_inverse=True)
+    out = np.empty((len(rows), len(ascending)), rows.dtype)
+    order_statistics(rows, ascending, out)
+    value, low, high = np.split(out[:, back], 3, axis=1)
+    error = 0.5 * (high[:, :-1].astype(float) - low[:, :-1])
+    return value[:, :-1].astype(float), error, value[:, -1]
