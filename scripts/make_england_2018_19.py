@@ -40,9 +40,9 @@ WORST_PLAN = -146.0
 
 N_REFUSERS = 32
 REFUSERS_ASK = 0.064
-N_PLANNED_DEFICITS = 93
+N_PLANNED_DEFICITS = 99
 SHARE_OF_DEFICITS_ACUTE = 0.85
-TAIL_DECAY = 0.55
+TAIL_DECAY = 0.60
 TAIL_LENGTH = 60.0
 
 REGIONS = (
@@ -133,8 +133,10 @@ def planned_deficits(table: pd.DataFrame, rng: np.random.Generator) -> np.ndarra
     return deficits
 
 
-def positions(table: pd.DataFrame, support: np.ndarray, agreed: np.ndarray, deficits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return plans before support: the deficits as they are, surpluses in proportion to turnover, total as published."""
+def positions(
+    table: pd.DataFrame, support: np.ndarray, agreed: np.ndarray, deficits: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return plans before support: deficits as given, surpluses in proportion to turnover, the published total."""
     surplus = np.where(deficits < 0, 0.0, table["turnover"] * np.exp(0.8 * rng.standard_normal(len(table))))
     own_after = PLAN_AFTER - SUPPORT + support[agreed].sum()
     after = deficits + scaled(surplus, own_after - deficits.sum())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fake_forecast import fake_forecast
+import sector_risk as sr
 from sector_risk import files
 from sector_risk.files import check_target, open_forecast, save_forecast, written_beside
 
@@ -17,7 +17,7 @@ def names_in(folder):
 
 @pytest.fixture
 def forecast():
-    made = fake_forecast(n_trusts=6, n_draws=20)
+    made = sr.simulate(sr.load_case("england-2018-19").isel(trust=slice(6)), n_draws=20)
     made["agreed"] = "trust", made.plan.values > -10
     made["long_code"] = "trust", np.array(["RJ1", "G6V2S", "a", "b", "c", "£ – ŵ"], dtype=object)
     made.position.attrs = {"units": "GBP million", "long_name": "year-end position"}

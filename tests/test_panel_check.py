@@ -231,9 +231,7 @@ def test_all_faults_come_in_one_report_in_the_order_of_the_rows():
 
 
 def monthly(values, months=(1, 2, 3)):
-    return xr.DataArray(
-        np.full((5, len(months)), values), dims=("trust", "month"), coords={"month": [*months]}
-    )
+    return xr.DataArray(np.full((5, len(months)), values), dims=("trust", "month"), coords={"month": [*months]})
 
 
 def test_checking_again_changes_nothing():
@@ -270,9 +268,7 @@ def test_the_given_dataset_is_left_alone():
 
 def test_a_checked_panel_survives_a_file(tmp_path):
     pytest.importorskip("h5netcdf")
-    panel = check_panel(
-        dataset(governance_failure=[True, False, False, False, False]).assign(actual=monthly(0.0))
-    )
+    panel = check_panel(dataset(governance_failure=[True, False, False, False, False]).assign(actual=monthly(0.0)))
     panel.to_netcdf(tmp_path / "panel.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "panel.nc", engine="h5netcdf") as loaded:
         xr.testing.assert_identical(check_panel(loaded.load()), panel)

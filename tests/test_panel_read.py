@@ -114,9 +114,7 @@ def test_numbers_as_accountants_write_them(tmp_path, text, number):
         assert float(read_panel(path)["turnover"][0]) == number
 
 
-@pytest.mark.parametrize(
-    ("text", "number"), [("(12.5)", -12.5), ("−3", -3), ("(£1.5)", -1.5), ("-£4", -4), ("(0)", 0)]
-)
+@pytest.mark.parametrize(("text", "number"), [("(12.5)", -12.5), ("−3", -3), ("(£1.5)", -1.5), ("-£4", -4), ("(0)", 0)])
 def test_negatives(tmp_path, text, number):
     plan = read_panel(written(tmp_path / "p.csv", [["RJ1", "London", "Acute", "1600", text, "0"]]))["plan"]
     assert float(plan[0]) == number
@@ -232,9 +230,7 @@ def test_labels_as_published():
 
 
 def test_a_subtype_is_enough():
-    table = (
-        frame().drop(columns="trust_type").assign(subtype=["Acute - Large", "Mental health", "Care trust"])
-    )
+    table = frame().drop(columns="trust_type").assign(subtype=["Acute - Large", "Mental health", "Care trust"])
     assert make_panel(table)["trust_type"].values.tolist() == ["Acute", "Mental health", "Community"]
 
 
@@ -474,9 +470,7 @@ def test_the_long_form_becomes_one_row_per_trust(tmp_path):
     assert panel["region"].values.tolist() == ["East of England"]
     turnover = float(panel["turnover"][0])
     assert float(panel["plan"][0]) == pytest.approx(0.005 * turnover)
-    np.testing.assert_allclose(
-        panel["variance_ytd"].sel(month=[3, 6])[0], [-0.02 * turnover / 4, -0.01 * turnover / 2]
-    )
+    np.testing.assert_allclose(panel["variance_ytd"].sel(month=[3, 6])[0], [-0.02 * turnover / 4, -0.01 * turnover / 2])
 
 
 @pytest.mark.parametrize(
@@ -529,6 +523,4 @@ def test_the_published_long_form_agrees_with_the_panel():
         wide = read_panel(SHARED / "panel_2025-26_m9.csv")
     assert long.sizes["trust"] == 61
     both = np.intersect1d(long["trust"], wide["trust"])
-    np.testing.assert_allclose(
-        *((panel["plan"] / panel["turnover"]).sel(trust=both) for panel in (long, wide))
-    )
+    np.testing.assert_allclose(*((panel["plan"] / panel["turnover"]).sel(trust=both) for panel in (long, wide)))

@@ -5,11 +5,12 @@ readable message on standard error: status 2 for what was asked or given, 1 for 
 do, 130 for an interrupt.
 """
 
+import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,10 +144,16 @@ def main() -> None:
     >>> print(CliRunner().invoke(commands, ["forecast"]).exit_code)
     2
     """
-    try:
-        commands(prog_name="sector-risk")
-    except KeyboardInterrupt:  # before a command has begun
-        raise SystemExit(INTERRUPTED) from None
+    status: Any = INTERRUPTED
+    with suppress(KeyboardInterrupt):  # one that comes before a command has begun
+        try:
+            commands(prog_name="sector-risk")
+        except SystemExit as end:
+            status = end.code
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status or 0)  # all is written; an orderly end of the compiler would cost a third of a second
 
 
 def _load(panel: Path | None, case: str | None) -> "xr.Dataset":
@@ -287,4 +294,6 @@ def _fail(ctx: click.Context, message: str, status: int) -> None:
 
 def _readable(error: OSError) -> str:
     """Say what went wrong and where, without an error number."""
-    return f"{error.strerror} ({error.filename})" if error.strerror else str(error)
+    if not error.strerror:
+        return str(error)
+    return f"{error.strerror} ({error.filename})" if error.filename else error.strerror

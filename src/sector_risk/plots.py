@@ -119,9 +119,7 @@ def plot_fan(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_xticks(months, [MONTH_NAMES[month - 1] for month in months])
     ax.set_xlim(months[0], months[-1] + 0.25 * (months[-1] - months[0]))
     ax.set_ylabel("Year to date, £m")
-    return _finish(
-        ax, _fan_title(forecast), "Dark band: half of the draws. Light band: nine in ten.", grid="y"
-    )
+    return _finish(ax, _fan_title(forecast), "Dark band: half of the draws. Light band: nine in ten.", grid="y")
 
 
 def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -159,9 +157,7 @@ def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.barh(rows, lengths, left=lefts, color=colours, height=0.66)
     ax.axvline(0, color=INK, linewidth=0.9)
     ax.set_yticks(rows, ["Plan", *(effect_label(str(name)) for name in effects.effect.values), "Expected"])
-    ax.vlines(
-        [plan, *(plan + np.cumsum(steps))], rows[:-1] + 0.33, rows[1:] - 0.33, color=MUTED, linewidth=0.8
-    )
+    ax.vlines([plan, *(plan + np.cumsum(steps))], rows[:-1] + 0.33, rows[1:] - 0.33, color=MUTED, linewidth=0.8)
     ax.invert_yaxis()
     ax.use_sticky_edges = False
     ax.margins(x=0.12)
@@ -202,8 +198,7 @@ def plot_league(
     ax = _axes(ax)
     worst = most_at_risk(_summary(forecast) if summary is None else summary, count)
     p5, p25, p75, p95 = (
-        worst.position_quantile.sel(quantile=level, method="nearest").values
-        for level in (0.05, 0.25, 0.75, 0.95)
+        worst.position_quantile.sel(quantile=level, method="nearest").values for level in (0.05, 0.25, 0.75, 0.95)
     )
     rows = np.arange(worst.sizes["unit"])
     ax.hlines(rows, p5, p95, color=BLUE, linewidth=2.2, alpha=0.55)
@@ -215,7 +210,7 @@ def plot_league(
     ax.invert_yaxis()
     ax.set_xlabel("Year-end position, £m")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1.005), ncols=2, **_LEGEND)
-    note = "Thick bar: half of the draws. Thin bar: nine in ten."
+    note = "By the worst 5% of draws. Bars: 50% and 90%."
     return _finish(ax, _league_title(worst), note, grid="x")
 
 
@@ -285,7 +280,7 @@ def _named(effect: xr.DataArray) -> str:
 
 def _league_title(worst: xr.Dataset) -> str:
     shortfall = (worst.plan - worst["mean"]).sum().item()
-    return f"{worst.sizes['unit']} trusts at most risk: {_money(shortfall)} short of plan"
+    return f"{worst.sizes['unit']} trusts at most risk: expected {_money(shortfall)} short of plan"
 
 
 def _money(value: float) -> str:
@@ -303,8 +298,6 @@ def _short(code: str, name: str, most: int = 26) -> str:
 
 
 def _footnote(forecast: xr.Dataset) -> str:
-    draws = (
-        f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}"
-    )
+    draws = f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}"
     synthetic = " Trusts are synthetic." if forecast.attrs.get("synthetic") else ""
     return f"GBP million after support; surplus positive, deficit negative. {draws}.{synthetic}"

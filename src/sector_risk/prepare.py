@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.assumptions import Assumptions, Marginal
-from sector_risk.assumptions.dependence import FACTOR_DRIVERS
+from sector_risk.assumptions.dependence import FACTOR_DRIVERS, Dependence
 from sector_risk.assumptions.pay import elapsed
 from sector_risk.drivers import Driver, registered
 from sector_risk.kernels import pressure
@@ -19,10 +19,12 @@ from sector_risk.regimes import Panel
 F32 = np.float32
 F64 = NDArray[np.float64]
 MONTHS = np.arange(1, 13)
-VARIATE_DRIVERS = (0, 0, 0, 1, 1, 2, 3)
-"""Driver (position in FACTOR_DRIVERS) of each variate of the pressure kernel."""
-VARIATE_ITEMS = (0, 1, 2, 0, 1, 0, 0)
-"""Item of that driver's stream which the variate uses."""
+TINY = 1e-12
+N_YEARLY_STREAMS = len(pressure.STREAMS) - 1
+DRIVER_OF = (0, 0, 0, 3, 1, 1, 2)
+"""Position in FACTOR_DRIVERS of the driver whose dependence each variate of the pressure kernel has."""
+LEAD_STREAM, LEAD_ITEM = (0, 1, 2, 0), (0, 0, 0, 3)
+"""Where each driver's first sector factor is addressed: later drivers are correlated with that one."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ class Prepared:
     year: pressure.Year
     keys: NDArray[np.uint32]  # (stream, 2)
     tables: NDArray[np.float32]  # (variate, cells + 1)
+    normal: NDArray[np.float32]  # (variate, 2) mean and sd of Normal marginals, zeros for others
     groups: Groups
     sector_mixing: F64  # (driver, driver)
-    shared_drivers: tuple[bool, ...]  # whether a driver has any shared variance
+    shared_streams: tuple[bool, ...]  # whether any variate of a stream has shared variance
     tail_scale: Marginal | None
     tail_table: NDArray[np.float32]
     tail_degrees: float
@@ -62,7 +65,7 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int) -> Prepared:
     numbers = panel_numbers(panel, assumptions)
     groups = group_trusts(panel)
     drivers = registered(assumptions.drivers)
-    dependence = assumptions.dependence
+    dependence, marginals = assumptions.dependence, variate_marginals(assumptions)
     table = dependence.tail_table() if dependence.tail_dof else np.zeros(2, F32)
     return Prepared(
         codes=codes,
@@ -72,16 +75,24 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int) -> Prepared:
         trusts=trust_arrays(codes, numbers, groups, assumptions),
         year=year_profile(assumptions),
         keys=np.array([stream_key(seed, name) for name in pressure.STREAMS]),
-        tables=np.array([m.table() for m in variate_marginals(assumptions)]),
+        tables=np.array([m.table() for m in marginals]),
+        normal=np.array([m.mean_and_sd_if_normal() for m in marginals], F32),
         groups=groups,
         sector_mixing=dependence.sector_mixing(),
-        shared_drivers=tuple(bool(shares.loadings()[:4].any()) for shares in dependence.shares()),
+        shared_streams=shared_streams(dependence),
         tail_scale=dependence.tail_scale(),
         tail_table=table,
         tail_degrees=dependence.tail_dof,
         drivers=drivers,
         driver_keys=np.array([stream_key(seed, f"driver:{d.name}") for d in drivers], np.uint32).reshape(-1, 2),
     )
+
+
+def shared_streams(dependence: Dependence) -> tuple[bool, ...]:
+    """Whether any variate of each stream has shared variance: factors of the others are not drawn."""
+    shared = [bool(shares.loadings()[:4].any()) for shares in dependence.shares()]
+    pairs = list(zip(pressure.STREAM_OF, DRIVER_OF, strict=True))
+    return tuple(any(shared[d] for s, d in pairs if s == stream) for stream in range(N_YEARLY_STREAMS))
 
 
 def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
@@ -95,15 +106,15 @@ def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
 def variate_marginals(assumptions: Assumptions) -> tuple[Marginal, ...]:
     """Marginals in the order of the pressure kernel's variates."""
     efficiency, pay = assumptions.efficiency, assumptions.pay
-    slippage = Marginal.of("norm", scale=max(efficiency.slippage_sd, 1e-12))
+    slippage = Marginal.of("norm", scale=max(efficiency.slippage_sd, TINY))
     return (
         efficiency.recurrent_ratio,
         efficiency.one_off_ratio,
         slippage,
+        assumptions.flexibility.amount,
         pay.own_award_afc,
         pay.own_award_medical,
         assumptions.deterioration.drift,
-        assumptions.flexibility.amount,
     )
 
 
@@ -118,10 +129,10 @@ def offsets_and_scales(numbers: Panel, assumptions: Assumptions) -> tuple[F64, F
         (zero, k * s * efficiency.delivery_effect(k, turnover)),
         (zero, k * (1.0 - s)),
         (zero, one),
+        (zero, assumptions.flexibility.capacity(numbers["plan"], turnover)),
         (pay.national_cost_afc(numbers["pay_afc"]) - funding, numbers["pay_afc"]),
         (medical * (pay.award_medical - pay.budgeted_medical), medical),
         (-drift.headroom * turnover, drift.drift_scale(numbers["plan"], turnover)),
-        (zero, turnover),
     )
     offsets, scales = zip(*rows, strict=True)
     return np.array(offsets), np.array(scales)
@@ -148,7 +159,7 @@ def loadings(groups: Groups, assumptions: Assumptions) -> F64:
     by_driver = np.array([s.loadings() for s in shares])[:, :, None] * np.ones(groups.rows.shape[1])
     by_driver[:, 2] = np.where(groups.has_system, by_driver[:, 2], 0.0)
     by_driver[:, 4] = np.sqrt(np.clip(1.0 - (by_driver[:, :4] ** 2).sum(axis=1), 0.0, None))
-    return np.asarray(by_driver[list(VARIATE_DRIVERS)], dtype=float)
+    return np.asarray(by_driver[list(DRIVER_OF)], dtype=float)
 
 
 def year_profile(assumptions: Assumptions) -> pressure.Year:
@@ -205,14 +216,16 @@ def group_trusts(panel: xr.Dataset) -> Groups:
     return Groups(label_hashes(labels), rows, panel["system"].values != "not stated")
 
 
-def shared_randomness(prepared: Prepared, first_draw: int, n_draws: int) -> pressure.Shared:
-    """Factors, month shocks and tail scales of one block."""
-    month = normals(prepared.keys[4], prepared.groups.hashes[:1], first_draw, 12, n_draws)
+def shared_randomness(prepared: Prepared, first_draw: int, room: NDArray[np.float32]) -> pressure.Shared:
+    """Factors, month shocks and tail scales of one block; `room` (stream, group, 4, draw) takes the factors."""
+    n_draws, sector = room.shape[-1], prepared.groups.hashes[:1]
+    fill_factors(prepared, first_draw, room)
     return pressure.Shared(
         keys=prepared.keys,
         tables=prepared.tables,
-        factors=factors(prepared, first_draw, n_draws),
-        month_factor=month[0],
+        normal=prepared.normal,
+        factors=room,
+        month_factor=normals(prepared.keys[-1], sector, first_draw, 12, n_draws)[0],
         tail=tail_scales(prepared, first_draw, n_draws),
         tail_table=prepared.tail_table,
         tail_degrees=F32(prepared.tail_degrees),
@@ -226,20 +239,16 @@ def normals(key: Any, hashes: Any, first_draw: int, items: int, n_draws: int) ->
     return out[:, :items]
 
 
-def factors(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np.float32]:
-    """Group factors (variate, G, draw); sector factors are correlated between drivers."""
-    hashes, mixing = prepared.groups.hashes, prepared.sector_mixing
-    by_driver = [
-        normals(prepared.keys[d], hashes if shared else hashes[:1], first_draw, 4, n_draws)
-        for d, shared in enumerate(prepared.shared_drivers)
-    ]
-    lead = np.array([z[0, 0] for z in by_driver])
-    out = np.zeros((pressure.N_VARIATES, len(hashes), n_draws), F32)
-    for v, (d, item) in enumerate(zip(VARIATE_DRIVERS, VARIATE_ITEMS, strict=True)):
-        z = by_driver[d][:, item]
-        out[v, : len(z)] = z
-        out[v, 0] = mixing[d, d] * z[0] + mixing[d, :d] @ lead[:d]
-    return out
+def fill_factors(prepared: Prepared, first_draw: int, room: NDArray[np.float32]) -> None:
+    """Fill group factors (stream, group, 4, draw); sector factors (group 0) are correlated between drivers."""
+    hashes = prepared.groups.hashes
+    for s, rows in enumerate(room):
+        used = len(hashes) if prepared.shared_streams[s] else 1
+        normals_block(prepared.keys[s], hashes[:used], first_draw, rows[:used])
+    lead = np.array([room[LEAD_STREAM[d], 0, LEAD_ITEM[d]] for d in range(len(FACTOR_DRIVERS))])
+    mixing = prepared.sector_mixing.astype(F32)
+    for d, s, item in zip(DRIVER_OF, pressure.STREAM_OF, pressure.ITEM_OF, strict=True):
+        room[s, 0, item] = mixing[d, d] * room[s, 0, item] + mixing[d, :d] @ lead[:d]
 
 
 def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np.float32]:
@@ -247,8 +256,9 @@ def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np
     if prepared.tail_scale is None:
         return np.zeros((pressure.N_VARIATES, 1), F32)
     label = label_hash("tail").reshape(1, 2)
-    z = np.array([normals(prepared.keys[d], label, first_draw, 1, n_draws)[0, 0] for d in range(len(FACTOR_DRIVERS))])
-    return prepared.tail_scale.from_normal(z)[list(VARIATE_DRIVERS)].astype(F32)
+    z = [normals(prepared.keys[s], label, first_draw, 4, n_draws)[0] for s in range(N_YEARLY_STREAMS)]
+    scale = [prepared.tail_scale.from_normal(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
+    return np.array(scale, F32)
 
 
 def panel_hash(panel: xr.Dataset) -> str:

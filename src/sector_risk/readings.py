@@ -1,6 +1,7 @@
 """The few figures that the report and the pictures both read off a forecast."""
 
 import json
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 __all__ = [
+    "NO_FIGURE",
     "SUPPORT_EFFECT",
     "data_notes",
     "effect_label",
@@ -18,6 +20,7 @@ __all__ = [
 ]
 
 SUPPORT_EFFECT = "support"
+NO_FIGURE = "–"
 
 _LABELS = {
     "efficiency_recurrent": "Recurrent savings",
@@ -76,7 +79,7 @@ def sector_effects(forecast: xr.Dataset) -> xr.DataArray:
 
 
 def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
-    """The trusts that are expected to fall furthest short of their plan, worst first.
+    """The trusts that would fall furthest below plan in the worst twentieth of draws, worst first.
 
     Parameters
     ----------
@@ -88,20 +91,21 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        The rows of `summary` for those trusts, by falling `expected_shortfall`.
+        The rows of `summary` for those trusts, by falling distance of `expected_shortfall` (the mean of the
+        worst 5% of draws) from `plan`.
 
     Examples
     --------
     >>> import xarray as xr
     >>> summary = xr.Dataset(
-    ...     {"expected_shortfall": ("unit", [1.0, 9.0, 4.0, 14.0])},
+    ...     {"plan": ("unit", [1.0, 1.0, 1.0, 3.0]), "expected_shortfall": ("unit", [0.5, -9.0, -4.0, -12])},
     ...     coords={"unit": ["A1", "B2", "C3", "Sector"], "level": ("unit", ["trust"] * 3 + ["sector"])},
     ... )
     >>> most_at_risk(summary, count=2).unit.values.tolist()
     ['B2', 'C3']
     """
     trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
-    worst_first = np.argsort(-trusts.expected_shortfall.values, kind="stable")
+    worst_first = np.argsort(trusts.expected_shortfall.values - trusts.plan.values, kind="stable")
     return trusts.isel(unit=worst_first[:count])
 
 
@@ -151,7 +155,7 @@ def effect_label(effect: str) -> str:
 
 
 def money(value: float, decimals: int = 0) -> str:
-    """Write GBP million with thousands separators, and nought without a sign.
+    """Write GBP million with thousands separators, nought without a sign, and a dash for no figure.
 
     Parameters
     ----------
@@ -167,9 +171,11 @@ def money(value: float, decimals: int = 0) -> str:
 
     Examples
     --------
-    >>> money(-1234.5), money(-0.2), money(3.14, decimals=1)
-    ('-1,234', '0', '3.1')
+    >>> money(-1234.5), money(-0.2), money(3.14, decimals=1), money(float("nan"))
+    ('-1,234', '0', '3.1', '–')
     """
+    if math.isnan(value):
+        return NO_FIGURE
     text = f"{value:,.{decimals}f}"
     return text if float(text.replace(",", "")) else text.lstrip("-")
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.readings import (
+    NO_FIGURE,
     data_notes,
     effect_label,
     money,
@@ -130,11 +131,13 @@ def probability(share: float, n_draws: int) -> str:
     >>> probability(0.0, 10_000), probability(1.0, 10_000), probability(0.0, 200)
     ('<0.1%', '>99.9%', '<2%')
     """
+    if math.isnan(share):
+        return NO_FIGURE
     bound = 0.1 if n_draws >= 3_000 else min(99, math.ceil(300 / n_draws))
     percent = 100 * share
-    if percent < min(bound, 0.1) or share == 0:
+    if percent < min(bound, 0.1):
         return f"<{bound:g}%"
-    if percent > 100 - min(bound, 0.1) or share == 1:
+    if percent > 100 - min(bound, 0.1):
         return f">{100 - bound:g}%"
     return f"{percent:.0f}%" if 1 <= percent <= 99 else f"{percent:.1f}%"
 
@@ -157,10 +160,12 @@ def _about(forecast: xr.Dataset) -> Iterable[str]:
 
 def _position_sentence(unit: xr.Dataset, n_draws: int) -> str:
     low, high = (money(_quantile(unit, level).item()) for level in (0.05, 0.95))
+    plan, expected = unit.plan.item(), unit["mean"].item()
+    against = "" if math.isnan(plan) else f"plan {money(plan)}, "
     breakeven = probability(1 - unit.p_deficit.item(), n_draws)
     return (
-        f"{unit.unit.item()}: plan {money(unit.plan.item())}, expected {money(unit['mean'].item())} "
-        f"(90% between {low} and {high}); chance of breakeven {breakeven}."
+        f"{unit.unit.item()}: {against}expected {money(expected)} (90% between {low} and {high}); "
+        f"chance of breakeven {breakeven}."
     )
 
 
@@ -202,8 +207,8 @@ def _unit_table(title: str, summary: xr.Dataset, n_draws: int, decimals: int = 0
 def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     """How sure the figures are, and what was done to the data on the way."""
     error = 1.96 * _at_level(summary, "sector").mean_se.item()
-    points = max(196 * _at_level(summary, "nhs").p_deficit_se.item(), 300 / forecast.sizes["draw"])
-    yield "At most risk: the largest expected shortfall against plan."
+    points = max(196 * _at_level(summary, "nhs").p_deficit_se.item(), 0.1)
+    yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
     yield (
         f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
         "on the whole NHS's chance of breakeven. Doubt about the assumptions comes on top."

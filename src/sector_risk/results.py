@@ -3,6 +3,7 @@
 import datetime
 import json
 import sys
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -17,12 +18,16 @@ from sector_risk.regimes import Regime
 from sector_risk.schema import FORECAST
 
 SIGN = "surplus positive, deficit negative, GBP million nominal; contributions have the sign of the position"
-LIBRARIES = ("numpy", "scipy", "numba", "xarray")
+LIBRARIES = ("sector-risk", "numpy", "scipy", "numba", "xarray")
 KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "left_out", "not_used_yet")
 
 
 def label_forecast(
-    draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, prepared: Prepared, planned_support_path: np.ndarray
+    draws: Draws,
+    central: dict[str, np.ndarray],
+    panel: xr.Dataset,
+    prepared: Prepared,
+    planned_support_path: np.ndarray,
 ) -> xr.Dataset:
     """Return the forecast Dataset of a run (see `simulate` for its variables)."""
     contribution = ("driver", "trust", "draw"), draws.contribution
@@ -65,11 +70,17 @@ def label_forecast(
     return forecast
 
 
+@cache
+def library_versions() -> str:
+    """Versions of this library, of those it computes with and of Python, as JSON."""
+    versions = {name: version(name) for name in LIBRARIES} | {"python": sys.version.split()[0]}
+    return json.dumps(versions)
+
+
 def provenance(
     panel: xr.Dataset, assumptions: Assumptions, regime: Regime, n_draws: int, seed: int
 ) -> dict[str, str | int]:
     """Attributes that say how a forecast was made; plain strings and numbers survive netCDF and Zarr."""
-    versions = {name: version(name) for name in LIBRARIES} | {"python": sys.version.split()[0]}
     kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
     return kept | {
         "title": "In-year forecast of provider positions",
@@ -80,6 +91,6 @@ def provenance(
         "panel_hash": panel_hash(panel),
         "assumptions": assumptions.to_json(),
         "regime": regime.to_json(),
-        "versions": json.dumps(versions | {"sector_risk": version("sector-risk")}),
+        "versions": library_versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

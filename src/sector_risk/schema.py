@@ -479,9 +479,7 @@ _OPTIONAL = (
     ),
 )
 
-PANEL: Mapping[str, VariableSpec] = MappingProxyType(
-    {spec.name: spec for spec in (*_LABELS, *_MAIN, *_OPTIONAL)}
-)
+PANEL: Mapping[str, VariableSpec] = MappingProxyType({spec.name: spec for spec in (*_LABELS, *_MAIN, *_OPTIONAL)})
 
 # What a forecast holds.
 _BY_DRAW = ("trust", "draw")
@@ -489,9 +487,7 @@ _DRAW = ("draw",)
 
 _OUTCOMES = (
     VariableSpec("position", _BY_DRAW, MONEY, "year-end position including support", sign=BALANCE_SIGN),
-    VariableSpec(
-        "position_before_support", _BY_DRAW, MONEY, "year-end position before support", sign=BALANCE_SIGN
-    ),
+    VariableSpec("position_before_support", _BY_DRAW, MONEY, "year-end position before support", sign=BALANCE_SIGN),
     VariableSpec("support", _BY_DRAW, MONEY, "support funding paid for the year", sign=AMOUNT_SIGN),
     VariableSpec("one_off", _BY_DRAW, MONEY, "one-off cover used by the year end", sign=AMOUNT_SIGN),
     VariableSpec(
@@ -501,9 +497,7 @@ _OUTCOMES = (
         "contribution of each driver to the year-end variance before support; the drivers add up to it",
         sign=VARIANCE_SIGN,
     ),
-    VariableSpec(
-        "sector_position", _DRAW, MONEY, "provider sector: sum of all trusts' positions", sign=BALANCE_SIGN
-    ),
+    VariableSpec("sector_position", _DRAW, MONEY, "provider sector: sum of all trusts' positions", sign=BALANCE_SIGN),
     VariableSpec(
         "sector_position_before_support",
         _DRAW,
@@ -549,26 +543,19 @@ _OUTCOMES = (
     VariableSpec("deficit_count", _DRAW, "1", "number of trusts in deficit by GBP 5,000 or more"),
     VariableSpec("gross_deficit", _DRAW, MONEY, "sum of all deficits, surpluses left out", sign=BALANCE_SIGN),
     VariableSpec("plan", _TRUST, MONEY, "planned year-end position before support", sign=BALANCE_SIGN),
-    VariableSpec(
-        "planned_support", _TRUST, MONEY, "support that the plan after support counts on", sign=AMOUNT_SIGN
-    ),
+    VariableSpec("planned_support", _TRUST, MONEY, "support that the plan after support counts on", sign=AMOUNT_SIGN),
 )
 
 _COORDINATES = (
     VariableSpec("driver", ("driver",), "", "cause of variance", kind="text"),
     VariableSpec("action", ("action",), "", "central action", kind="text"),
     VariableSpec("month", ("month",), "1", "month of the financial year, April is 1"),
-    VariableSpec(
-        "draw", _DRAW, "1", "number of the draw; draw d is the same in every run with the same seed"
-    ),
+    VariableSpec("draw", _DRAW, "1", "number of the draw; draw d is the same in every run with the same seed"),
 )
 
 FORECAST: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in (*_OUTCOMES, *_COORDINATES)}
-    | {
-        name: PANEL[name]
-        for name in ("trust", "name", "region", "trust_type", "system", "turnover", "efficiency_plan")
-    }
+    | {name: PANEL[name] for name in ("trust", "name", "region", "trust_type", "system", "turnover", "efficiency_plan")}
 )
 
 _UNIT = ("unit",)

@@ -41,7 +41,7 @@ def simulate(
     seed : int
         Not negative. A draw's numbers depend on seed, trust code, driver and draw number alone.
     threads, block_size : int, optional
-        Speed and memory only: results are the same to the bit. Default: all cores, 1,024 draws a block.
+        Speed and memory only: results are the same to the bit. Default: all cores, 800 draws a block.
     progress : bool or function (blocks done, blocks in all)
         True shows a bar on standard error.
 
@@ -50,8 +50,8 @@ def simulate(
     Dataset
         GBP million, surplus positive. On (trust, draw), float32: `position`, `position_before_support`, `support`,
         `one_off`; on (driver, trust, draw): `contribution`, which adds up over `driver` to
-        `position_before_support - plan`; on (draw), float64: `sector_position` (the sum of trusts), `nhs_position` (with
-        central actions), `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `sector_ytd` on
+        `position_before_support - plan`; on (draw), float64: `sector_position` (the sum of trusts), `nhs_position`
+        (with central actions), `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `sector_ytd` on
         (month, draw); and the plan beside them. Attributes say how it was made.
 
     Raises
@@ -98,7 +98,13 @@ def check_settings(n_draws: int, seed: int, threads: int | None, block_size: int
         "block_size": (1 if block_size is None else block_size, 1, 2**20),
     }
     faults = [
-        Fault("simulate", f"must be a whole number from {low:,}" + (f" to {high:,}" if high else ""), str(value), "", variable=name)
+        Fault(
+            "simulate",
+            f"must be a whole number from {low:,}" + (f" to {high:,}" if high else ""),
+            str(value),
+            "",
+            variable=name,
+        )
         for name, (value, low, high) in limits.items()
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low or (high and value > high)
     ]

@@ -1,7 +1,8 @@
 """Summaries of a forecast: one row a trust, region, type, for the sector and the whole NHS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +16,9 @@ from sector_risk.kernels.reduce import BALANCE
 from sector_risk.schema import SUMMARY
 
 F64 = NDArray[np.float64]
+Array = NDArray[Any]
+Rows = tuple[Array, Array, Array]
+"""Rows of draws of some units: position, position before support; and their plans before support."""
 TAIL = 0.05
 SECTOR, NHS = "Provider sector", "Whole NHS"
 NEEDED = (
@@ -88,15 +92,19 @@ def check_forecast(forecast: xr.Dataset, levels: F64) -> None:
         if name not in forecast
     ]
     if levels.ndim != 1 or not len(levels) or not ((levels >= 0) & (levels <= 1)).all():
-        faults.append(Fault("summarise", "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles"))
+        faults.append(
+            Fault("summarise", "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles")
+        )
     if not faults and not np.isfinite(forecast["sector_position"].values).all():
-        faults.append(Fault("forecast", "draws are not finite", "NaN or infinity", "Simulate again.", variable="position"))
+        faults.append(
+            Fault("forecast", "draws are not finite", "NaN or infinity", "Simulate again.", variable="position")
+        )
     if faults:
         raise InputError(faults)
 
 
-def _units(forecast: xr.Dataset) -> tuple[list[tuple[NDArray, NDArray, NDArray]], dict[str, NDArray]]:
-    """Rows of draws (position, position before support, plan before support) by level, and the units' labels."""
+def _units(forecast: xr.Dataset) -> tuple[list[Rows], dict[str, Array]]:
+    """Rows of draws by level, and the units' labels."""
     position, before = _draws_last(forecast, "position"), _draws_last(forecast, "position_before_support")
     plan, support = forecast["plan"].values, forecast["planned_support"].values
     after = plan + support
@@ -111,49 +119,52 @@ def _units(forecast: xr.Dataset) -> tuple[list[tuple[NDArray, NDArray, NDArray]]
     }
     for level in ("region", "trust_type"):
         names, group = np.unique(forecast[level].values.astype(str), return_inverse=True)
-        sums = [_group_sums(rows, group, len(names)) for rows in (position, before)]
-        parts.append((*sums, np.bincount(group, plan)))
+        parts.append(
+            (_group_sums(position, group, len(names)), _group_sums(before, group, len(names)), np.bincount(group, plan))
+        )
         _append(columns, level, names, np.bincount(group, after))
     sector = forecast["sector_plan_ytd"].values[-1]
-    totals = [forecast[name].values[None, :] for name in ("sector_position", "sector_position_before_support")]
-    parts.append((*totals, np.array([plan.sum()])))
-    nhs = forecast["nhs_position"].values[None, :]
+    total, total_before, nhs = (
+        forecast[name].values[None, :] for name in ("sector_position", "sector_position_before_support", "nhs_position")
+    )
+    parts.append((total, total_before, np.array([plan.sum()])))
     parts.append((nhs, np.full_like(nhs, np.nan), np.array([np.nan])))
     _append(columns, "sector", [SECTOR], [sector])
     _append(columns, "nhs", [NHS], [np.nan])
     return parts, {name: np.array(values, float if name == "plan" else object) for name, values in columns.items()}
 
 
-def _draws_last(forecast: xr.Dataset, name: str) -> NDArray:
+def _draws_last(forecast: xr.Dataset, name: str) -> Array:
     return np.ascontiguousarray(forecast[name].transpose("trust", "draw").values)
 
 
-def _append(columns: dict[str, list], level: str, names: Sequence[str], plans: Sequence[float]) -> None:
+def _append(columns: dict[str, list[Any]], level: str, names: Iterable[Any], plans: Iterable[float]) -> None:
     """Add units of a level to the label columns; a region says its region, a type its type."""
     columns["unit"] += [*names]
-    columns["level"] += [level] * len(names)
+    columns["level"] += [level for _ in names]
     columns["name"] += [*names]
     for column in ("region", "trust_type"):
-        columns[column] += [*names] if column == level else [""] * len(names)
+        columns[column] += [name if column == level else "" for name in names]
     columns["plan"] += [*plans]
 
 
-def _group_sums(rows: NDArray, group: NDArray, n_groups: int) -> F64:
+def _group_sums(rows: Array, group: Array, n_groups: int) -> F64:
     out = np.zeros((n_groups, rows.shape[1]))
     group_sums(rows, group, out)
     return out
 
 
-def _measure_all(parts: list[tuple[NDArray, NDArray, NDArray]], levels: F64) -> dict[str, NDArray]:
+def _measure_all(parts: list[Rows], levels: F64) -> dict[str, Array]:
     """Measure every level's rows, in pieces on threads, and join them."""
-    pieces = [tuple(a[k : k + 32] for a in part) for part in parts for k in range(0, len(part[0]), 32)]
+    pieces = [(a[k : k + 32], b[k : k + 32], c[k : k + 32]) for a, b, c in parts for k in range(0, len(a), 32)]
     with ThreadPoolExecutor(default_threads()) as pool:
-        measured = list(pool.map(lambda piece: _measure(*piece, levels), pieces))
+        measured = list(pool.map(lambda piece: _measure(piece, levels), pieces))
     return {name: np.concatenate([m[name] for m in measured]) for name in measured[0]}
 
 
-def _measure(position: NDArray, before: NDArray, plan: NDArray, levels: F64) -> dict[str, NDArray]:
+def _measure(rows: Rows, levels: F64) -> dict[str, Array]:
     """Measures of some rows of draws."""
+    position, before, plan = rows
     n = position.shape[1]
     main = _by_row(moments, position, np.full(len(position), -BALANCE, position.dtype))
     missed = _by_row(moments, before, (plan.astype(before.dtype) - BALANCE).astype(before.dtype))[:, BELOW]
@@ -175,7 +186,7 @@ def _measure(position: NDArray, before: NDArray, plan: NDArray, levels: F64) -> 
     }
 
 
-def _by_row(measure: Callable[..., None], rows: NDArray, limit: NDArray) -> F64:
+def _by_row(measure: Callable[..., None], rows: Array, limit: Array) -> F64:
     out = np.empty((len(rows), 3))
     measure(rows, limit, out)
     return out
@@ -185,7 +196,7 @@ def _binomial_se(p: F64, n: int) -> F64:
     return np.sqrt(p * (1.0 - p) / n)
 
 
-def _quantiles(rows: NDArray, levels: F64) -> tuple[F64, F64, NDArray]:
+def _quantiles(rows: Array, levels: F64) -> tuple[F64, F64, Array]:
     """Order statistics at the levels, their errors, and the one that bounds the tail."""
     n = rows.shape[1]
     wanted = np.append(levels, TAIL)

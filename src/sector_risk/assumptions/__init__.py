@@ -173,8 +173,7 @@ def _centre(section: Any, _name: str, _cls: Any) -> Centre:
 
 def _action(entry: Mapping[str, Any]) -> CentralAction:
     values = {key: value for key, value in entry.items() if key != "name"}
-    made = from_section(CentralAction, values, "centre.actions", name=str(entry.get("name", "")))
-    return made  # type: ignore[no-any-return]
+    return from_section(CentralAction, values, "centre.actions", name=str(entry.get("name", "")))
 
 
 def _drivers(names: Any, name: str, _cls: Any) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from sector_risk.assumptions.sources import CALIBRATED
 F64 = NDArray[np.float64]
 
 
-
 @dataclass(frozen=True)
 class Deterioration(Settings):
     """Drift D = turnover ((drift_base + drift_per_planned_deficit max(0, -plan/turnover)) X - headroom), X = drift.

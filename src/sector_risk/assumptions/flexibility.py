@@ -10,11 +10,12 @@ from sector_risk.assumptions.settings import Settings, assumption
 from sector_risk.assumptions.sources import CALIBRATED
 
 F64 = NDArray[np.float64]
+LEAST_CAPACITY = 0.2
 
 
 @dataclass(frozen=True)
 class Flexibility(Settings):
-    """One-off cover available by month m is turnover * amount * H(m)."""
+    """One-off cover available by month m is turnover * amount * (1 - deficit_effect * planned deficit %) * H(m)."""
 
     amount: Marginal = assumption(
         Marginal.of("gamma", a=3.0, scale=0.017 / 3.0),
@@ -22,6 +23,15 @@ class Flexibility(Settings):
         meaning="one-off measures a trust can find in a year",
         source=CALIBRATED,
         confidence="D",
+    )
+    deficit_effect: float = assumption(
+        0.05,
+        unit="fall per percentage point of planned deficit before support",
+        meaning="how much less a trust that plans a deficit can find: easy measures are used up first",
+        source=CALIBRATED,
+        confidence="G",
+        low=0.0,
+        high=0.5,
     )
     path: tuple[float, ...] = assumption(
         (0.04, 0.08, 0.13, 0.18, 0.24, 0.30, 0.37, 0.44, 0.52, 0.64, 0.80, 1.0),
@@ -50,3 +60,8 @@ class Flexibility(Settings):
         low=-0.1,
         high=0.1,
     )
+
+    def capacity(self, plan: F64, turnover: F64) -> F64:
+        """GBP m that one unit of `amount` is worth to each trust; at least a fifth of turnover's."""
+        deficit = 100.0 * np.maximum(-plan, 0.0) / turnover
+        return turnover * np.maximum(1.0 - self.deficit_effect * deficit, LEAST_CAPACITY)

@@ -63,9 +63,7 @@ class Marginal:
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the form that `from_mapping` reads."""
-        return {"family": self.family} | {
-            name: list(v) if isinstance(v, tuple) else v for name, v in self.parameters
-        }
+        return {"family": self.family} | {name: list(v) if isinstance(v, tuple) else v for name, v in self.parameters}
 
     def ppf(self, probability: Any) -> NDArray[np.float64]:
         """Quantile at a probability."""
@@ -85,6 +83,11 @@ class Marginal:
     def table(self) -> NDArray[np.float32]:
         """Quantiles at the latent Normal grid of `sector_risk.kernels.quantile`, float32."""
         return self._quantiles().astype(np.float32)
+
+    def mean_and_sd_if_normal(self) -> tuple[float, float]:
+        """Mean and sd of a Normal marginal; zeros for any other family."""
+        given = dict(self.parameters)
+        return (given.get("loc", 0.0), given.get("scale", 1.0)) if self.family == "norm" else (0.0, 0.0)
 
     def from_normal(self, z: Any) -> NDArray[np.float64]:
         """Values at latent Normals z, read from the table as the simulation does."""

@@ -93,7 +93,8 @@ class Settings:
         for name, f in self.assumptions().items():
             e = self.evidence_of(name)
             value = to_plain(getattr(self, name))
-            yield LogRow(f"{group}.{name}", value, f.metadata["unit"], *dataclasses.astuple(e), f.metadata["meaning"])
+            unit, meaning = f.metadata["unit"], f.metadata["meaning"]
+            yield LogRow(f"{group}.{name}", value, unit, e.source, e.confidence, meaning)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some values changed."""

@@ -1,4 +1,6 @@
 """Sources that several groups of assumptions share."""
 
-CALIBRATED = "hand-calibrated to sector outturns against plan 2014-15 to 2018-19 and the month 9 cross-section of 2025-26"
+CALIBRATED = (
+    "hand-calibrated to sector outturns against plan 2014-15 to 2018-19 and the month 9 cross-section of 2025-26"
+)
 CORRELATIONS = "intra-class correlations of trust variances at month 9 of 2025-26: NHS Oversight Framework data"

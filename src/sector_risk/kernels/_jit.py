@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import config
+from numba.core import config as numba_config
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -32,7 +32,7 @@ def _cache_folder() -> str:
 
 
 _CACHE = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 def step(function: _Function) -> _Function:
@@ -43,8 +43,8 @@ def step(function: _Function) -> _Function:
 
 def kernel(function: _Function) -> _Function:
     """Compile an entry point (called from Python) and keep the result on disk."""
-    before = config.CACHE_DIR
-    config.CACHE_DIR = _CACHE
+    config: Any = numba_config
+    before, config.CACHE_DIR = config.CACHE_DIR, _CACHE
     try:
         compiled: _Function = numba.njit(cache=True, **_OPTIONS)(function)
     finally:

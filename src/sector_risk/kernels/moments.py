@@ -68,17 +68,17 @@ def moments(rows: Any, limit: Any, out: Any) -> None:
 def tails(rows: Any, limit: Any, out: Any) -> None:
     """Write count, mean and sd (n) of the values at or below a limit of each row, shape (R, 3)."""
     for r in range(rows.shape[0]):
-        n, total, squares = 0, 0.0, 0.0
+        n, total, squares = 0.0, 0.0, 0.0
         for j in range(rows.shape[1]):
             d = np.float64(rows[r, j]) - limit[r]
             inside = 1.0 if d <= 0.0 else 0.0
-            n += np.int64(inside)
+            n += inside
             total += inside * d
             squares += inside * d * d
-        mean = total / max(n, 1)
+        mean = total / max(n, 1.0)
         out[r, 0] = n
         out[r, 1] = limit[r] + mean
-        out[r, 2] = np.sqrt(max(squares / max(n, 1) - mean * mean, 0.0))
+        out[r, 2] = np.sqrt(max(squares / max(n, 1.0) - mean * mean, 0.0))
 
 
 @kernel

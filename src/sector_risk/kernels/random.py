@@ -158,6 +158,16 @@ def fill_normals(key: Any, label: Any, item_group: Any, first_draw: Any, out: An
         out2[j], out3[j] = _box_muller(w2, w3)
 
 
+@step
+def fill_normal_pair(key: Any, label: Any, item_group: Any, first_draw: Any, out: Any) -> None:
+    """Fill `out` (2, n) with the first two of the four items that `fill_normals` gives: half the work."""
+    k0, k1, h0, h1, group = key[0], key[1], label[0], label[1], np.uint32(item_group)
+    out0, out1 = out[0], out[1]
+    for j in range(out0.size):
+        w0, w1, _, _ = philox(np.uint32(first_draw + j), h0, h1, group, k0, k1)
+        out0[j], out1[j] = _box_muller(w0, w1)
+
+
 @kernel
 def normals_block(key: Any, labels: Any, first_draw: Any, out: Any) -> None:
     """Fill `out` (label, item, draw) with standard Normals; item count a multiple of four."""

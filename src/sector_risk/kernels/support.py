@@ -55,28 +55,38 @@ def _flag_below(word: Any, probability: Any, flag: Any) -> None:
 
 
 @step
-def _earn(q: Any, allocation: Any, gap: Any, fund: Any, variance: Any, met: Any, missed: Any, earned: Any) -> None:
-    """One quarter: `met` comes in as agreed-and-standard flags (rows), `missed` is the unpaid share so far."""
-    finance, weight, keep = fund.finance_share, fund.weights[q], fund.catch_up
-    agreed, access = met[0], met[1]
-    for j in range(earned.size):
-        gate = agreed[j] if variance[j] >= gap else _ZERO
-        share = finance * (weight + missed[j]) + (_ONE - finance) * weight * access[j]
-        earned[j] += allocation * gate * share
-        missed[j] = keep * (_ONE - gate) * (missed[j] + weight)
+def _gate(variance: Any, gap: Any, agreed: Any, gate: Any) -> None:
+    for j in range(gate.size):
+        gate[j] = agreed[j] if variance[j] >= gap else _ZERO
 
 
 @step
-def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, paid: Any, support: Any) -> None:
-    """Earnings of trust i over the year; adds the sector's cumulative earnings by quarter to `paid`."""
-    met, missed = rows[:2], rows[2]
+def _earn(allocation: Any, weight: Any, fund: Any, gate: Any, access: Any, missed: Any, earned: Any) -> None:
+    """One quarter: `missed` is the unpaid share of the quarters before."""
+    finance, keep = fund.finance_share, fund.catch_up
+    for j in range(earned.size):
+        share = finance * (weight + missed[j]) + (_ONE - finance) * weight * access[j]
+        earned[j] += allocation * gate[j] * share
+        missed[j] = keep * (_ONE - gate[j]) * (missed[j] + weight)
+
+
+@step
+def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, agreed: Any, paid: Any) -> None:
+    """Earnings of trust i over the year, left in the last row; adds what is paid by each quarter to `paid`."""
+    access, gate, missed, earned = rows[0], rows[1], rows[2], rows[3]
     missed[:] = _ZERO
-    support[:] = _ZERO
+    earned[:] = _ZERO
     for q in range(4):
-        _flag_below(words[q], fund.access_met, met[1])
-        _earn(q, fund.allocation[i], fund.gap[q, i], fund, quarter_variance[q, i], met, missed, support)
-        for j in range(support.size):
-            paid[q, j] += support[j]
+        _flag_below(words[q], fund.access_met, access)
+        _gate(quarter_variance[q, i], fund.gap[q, i], agreed, gate)
+        _earn(fund.allocation[i], fund.weights[q], fund, gate, access, missed, earned)
+        _add(earned, paid[q])
+
+
+@step
+def _add(row: Any, total: Any) -> None:
+    for j in range(row.size):
+        total[j] += row[j]
 
 
 @step
@@ -129,19 +139,17 @@ def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, supp
     """
     _, n_trusts, n = quarter_variance.shape
     a, b = first_draw, first_draw + n
-    words, rows, earned = np.empty((4, n), np.uint32), np.empty((3, n), np.float32), np.empty(n, np.float32)
+    words, rows = np.empty((4, n), np.uint32), np.empty((4, n), np.float32)
     agreed = np.empty((n_trusts, n), np.float32)
     beat, general = np.zeros(n), np.zeros(n)
     for i in range(n_trusts):
         _agree(i, fund, first_draw, words, agreed[i])
-        rows[0] = agreed[i]
         fill_words(fund.access_key, fund.hashes[i], 0, first_draw, words)
-        _quarters(i, fund, quarter_variance, words, rows, paid, earned)
-        _copy(earned, support[i, a:b])
+        _quarters(i, fund, quarter_variance, words, rows, agreed[i], paid)
+        _copy(rows[3], support[i, a:b])
         _claims(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general)
     _distribute(fund.pot, paid[3], beat, general)
     for i in range(n_trusts):
         row = support[i, a:b]
         _collect(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general, row)
-        for j in range(n):
-            paid[4, j] += row[j]
+        _add(row, paid[4])

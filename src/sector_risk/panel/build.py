@@ -34,9 +34,7 @@ _Record = TypeVar("_Record", dict[str, str], list[str])
 MONTH_ATTRS = {"long_name": "month of the financial year, 1 is April", "units": "1"}
 
 
-def read_panel(
-    path: str | Path, *, mapping: Mapping[str, str] | None = None, year: str | None = None
-) -> xr.Dataset:
+def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, year: str | None = None) -> xr.Dataset:
     r"""Read a file of trusts into a checked and complete panel.
 
     Parameters
@@ -187,9 +185,7 @@ def check_panel(panel: xr.Dataset) -> xr.Dataset:
     return complete
 
 
-def _from_table(
-    table: Table, mapping: Mapping[str, str] | None, year: str | None
-) -> tuple[xr.Dataset, list[str]]:
+def _from_table(table: Table, mapping: Mapping[str, str] | None, year: str | None) -> tuple[xr.Dataset, list[str]]:
     table = widened(table) if is_long(table) else table
     layout = lay_out(table.header, mapping, table.source)
     if not any(column.variable == "trust" for column in layout.columns.values()):
@@ -224,9 +220,7 @@ def _without(panel: xr.Dataset, names: set[str]) -> xr.Dataset:
     return panel.drop_vars([name for name in names if name in panel.variables])
 
 
-def _complete(
-    draft: Draft, attrs: Mapping[str, Any], faults: Iterable[Fault] = ()
-) -> tuple[xr.Dataset, list[str]]:
+def _complete(draft: Draft, attrs: Mapping[str, Any], faults: Iterable[Fault] = ()) -> tuple[xr.Dataset, list[str]]:
     """Check a draft and close its gaps; say what deserves a warning."""
     silent = check.without_a_plan(draft)
     scale, turnover_rule, filled, found = _examined(draft, silent, str(attrs["year"]))

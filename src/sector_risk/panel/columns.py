@@ -148,9 +148,7 @@ def _key(header: str) -> str:
     return re.sub(r"[^0-9a-z£]+", "_", words).strip("_")
 
 
-def _mapped(
-    header: Sequence[str], mapping: Mapping[str, str], place: str
-) -> tuple[dict[int, Column], list[Fault]]:
+def _mapped(header: Sequence[str], mapping: Mapping[str, str], place: str) -> tuple[dict[int, Column], list[Fault]]:
     columns: dict[int, Column] = {}
     faults = []
     for name, variable in mapping.items():
@@ -206,10 +204,7 @@ def _missing(header: Sequence[str], columns: Mapping[int, Column], place: str) -
     if "trust_subtype" in present and "trust_type" in needed:
         needed.remove("trust_type")
     free = [name for position, name in enumerate(header) if position not in columns]
-    return [
-        Fault(place, "required column missing", "", _where_it_may_be(name, free), variable=name)
-        for name in needed
-    ]
+    return [Fault(place, "required column missing", "", _where_it_may_be(name, free), variable=name) for name in needed]
 
 
 def _where_it_may_be(name: str, free: Sequence[str]) -> str:

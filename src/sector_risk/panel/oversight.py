@@ -65,9 +65,7 @@ def widened(table: Table) -> Table:
     latest = max(record.year for record in records)
     chosen = sorted((r for r in records if r.year == latest), key=attrgetter("trust", "quarter", "row"))
     raise_if_any([*_unreadable(chosen, table.source), *_twice(chosen, table.source)])
-    trusts = sorted(
-        (_row(list(group)) for _, group in groupby(chosen, attrgetter("trust"))), key=lambda t: t[0]
-    )
+    trusts = sorted((_row(list(group)) for _, group in groupby(chosen, attrgetter("trust"))), key=lambda t: t[0])
     numbers, body = tuple(number for number, _ in trusts), tuple(cells for _, cells in trusts)
     return replace(table, header=HEADER, numbers=numbers, body=body, year=latest)
 

@@ -1,0 +1,435 @@
+"""The model of docs/theory.md once more, slowly: loops over draws, trusts and months, float64, no tables.
+
+Written from the theory alone and sharing no code with the library, so that what both agree on is what the
+theory says. Names are the theory's. Inputs are a complete panel, an `Assumptions` and a `Regime`; only their
+attributes are read.
+"""
+
+import hashlib
+import math
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+from scipy import stats
+
+STREAM_VERSION = "philox4x32-10/box-muller-f32/1"
+FACTOR_DRIVERS = ("efficiency", "pay_award", "deterioration", "flexibility")
+NOT_STATED = "not stated"
+DEFICIT_BELOW = -0.005
+MONTHS = range(1, 13)
+QUARTERS = (1, 2, 3, 4)
+
+
+# --- random numbers by address ----------------------------------------------------------------------------
+
+
+def philox4x32(counter, key, rounds=10):
+    """Salmon et al. 2011: multiply, swap and xor, with a Weyl sequence for the key."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(rounds):
+        product0, product1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (
+            (product1 >> 32) ^ c1 ^ k0,
+            product1 & 0xFFFFFFFF,
+            (product0 >> 32) ^ c3 ^ k1,
+            product0 & 0xFFFFFFFF,
+        )
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+@cache
+def two_words(text):
+    digest = hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+@cache
+def block_of_words(seed, stream, draw, label, block):
+    key = two_words(f"{STREAM_VERSION}\x1f{seed}\x1f{stream}")
+    h0, h1 = two_words(label)
+    return philox4x32((draw, h0, h1, block), key)
+
+
+def word(seed, stream, draw, label, k):
+    return block_of_words(seed, stream, draw, label, k // 4)[k % 4]
+
+
+@cache
+def normal(seed, stream, draw, label, k):
+    """Normal k: pairs of words by Box–Muller, cosine first."""
+    pair = k - k % 2
+    u = (word(seed, stream, draw, label, pair) + 0.5) / 2**32
+    angle = 2.0 * math.pi * word(seed, stream, draw, label, pair + 1) / 2**32
+    radius = math.sqrt(-2.0 * math.log(u))
+    return radius * (math.cos(angle) if k % 2 == 0 else math.sin(angle))
+
+
+# --- marginals and dependence -----------------------------------------------------------------------------
+
+
+@cache
+def frozen(marginal):
+    return getattr(stats, marginal.family)(**dict(marginal.parameters))
+
+
+def value(marginal, z):
+    """F^-1(Phi(z)), held beyond 6 either way."""
+    return float(frozen(marginal).ppf(stats.norm.cdf(min(max(z, -6.0), 6.0))))
+
+
+def at(world, driver, d, label, k):
+    """Normal of a driver's item k: a driver has its own stream, but flexibility is item 3 of `efficiency`."""
+    if driver == "flexibility":
+        return normal(world.seed, "efficiency", d, label, 3)
+    return normal(world.seed, driver, d, label, k)
+
+
+def sector_factor(world, driver, d, k):
+    """Sector's Normal for item k: correlated with the first items of the drivers before."""
+    if driver not in FACTOR_DRIVERS:
+        return at(world, driver, d, "sector", k)
+    L = np.linalg.cholesky(np.array(world.assumptions.dependence.sector_correlation))
+    i = FACTOR_DRIVERS.index(driver)
+    F = L[i, i] * at(world, driver, d, "sector", k)
+    for j in range(i):
+        F += L[i, j] * at(world, FACTOR_DRIVERS[j], d, "sector", 0)
+    return F
+
+
+def latent(world, driver, shares, t, d, k):
+    """Latent Normal of one quantity: square roots of the shares load the factors, the rest is its own."""
+    trust_type, system, region = world.trust_type[t], world.system[t], world.region[t]
+    system_share = 0.0 if system == NOT_STATED else shares.system
+    rest = 1.0 - shares.sector - shares.trust_type - system_share - shares.region
+    z = (
+        math.sqrt(shares.sector) * sector_factor(world, driver, d, k)
+        + math.sqrt(shares.trust_type) * at(world, driver, d, f"type:{trust_type}", k)
+        + math.sqrt(system_share) * at(world, driver, d, f"system:{system}", k)
+        + math.sqrt(shares.region) * at(world, driver, d, f"region:{region}", k)
+        + math.sqrt(max(rest, 0.0)) * at(world, driver, d, world.trust[t], k)
+    )
+    nu = world.assumptions.dependence.tail_dof
+    return z if nu == 0 else with_tail(z, nu, at(world, driver, d, "tail", 0))
+
+
+def with_tail(z, nu, tail_z):
+    """Phi^-1(T_nu(w z)) with w = sqrt(nu / chi2) at the probability of tail_z: a high Normal, a wide draw."""
+    t_value = abs(math.sqrt(nu / chi_square(nu, tail_z)) * z)
+    return math.copysign(stats.norm.isf(stats.t.sf(t_value, nu)), z)
+
+
+@cache
+def chi_square(nu, tail_z):
+    return float(stats.chi2.ppf(stats.norm.sf(tail_z), nu))
+
+
+# --- paths of the year ------------------------------------------------------------------------------------
+
+
+def G(m, gamma):  # noqa: N802
+    return (m / 12.0) ** gamma
+
+
+def elapsed(m, first_month):
+    return max(m - first_month + 1, 0) / 12.0
+
+
+def season_share(season, m):
+    return sum(season[:m]) / sum(season)
+
+
+def linear_between_quarter_ends(at_quarter_ends, m):
+    """Linear from zero at the start of the year through the values at months 3, 6, 9 and 12."""
+    return float(np.interp(m, (0, 3, 6, 9, 12), (0.0, *at_quarter_ends)))
+
+
+def plan_path(world, t):
+    """Planned position before support, year to date, by month; what the panel gives comes first."""
+    P, K, T = world.plan[t], world.efficiency_plan[t], world.turnover[t]
+    gamma, season = world.assumptions.efficiency.plan_gamma, world.assumptions.flexibility.plan_season
+    path = []
+    for m in MONTHS:
+        formula = P * m / 12 - K * (m / 12 - G(m, gamma)) + T * linear_between_quarter_ends(season, m)
+        given = math.nan if world.plan_ytd is None else world.plan_ytd[t, m - 1]
+        path.append(formula if math.isnan(given) else given)
+    return path
+
+
+# --- one trust, one draw ----------------------------------------------------------------------------------
+
+
+def average_ask(world):
+    return 100.0 * sum(world.efficiency_plan) / sum(world.turnover)
+
+
+def delivery_effect(world, t):
+    e = world.assumptions.efficiency
+    r_bar = float(frozen(e.recurrent_ratio).mean())
+    a = 100.0 * world.efficiency_plan[t] / world.turnover[t]
+    return min(max((r_bar - e.ask_effect * (a - average_ask(world))) / r_bar, 0.4), 1.3)
+
+
+def afc_gap(world, t, own):
+    pay, pay_afc = world.assumptions.pay, world.pay_afc[t]
+    funding = world.pay_award_funding[t] if world.pay_award_funding is not None else math.nan
+    if math.isnan(funding):
+        funding = pay.funded_share_afc * pay_afc * (pay.award_afc - pay.budgeted_afc)
+    return pay_afc * (pay.award_afc + own - pay.budgeted_afc) - funding * (1.0 - pay.clawback_afc)
+
+
+def medical_gap(world, t, own):
+    pay = world.assumptions.pay
+    return world.pay_medical[t] * (pay.award_medical + own - pay.budgeted_medical)
+
+
+def drift(world, t, X):
+    det, T, P = world.assumptions.deterioration, world.turnover[t], world.plan[t]
+    return (det.drift_base * T + det.drift_per_planned_deficit * max(-P, 0.0)) * X - det.headroom * T
+
+
+def deficit_factor(world, t):
+    """A trust that plans a deficit finds fewer one-off measures."""
+    delta = 100.0 * max(-world.plan[t], 0.0) / world.turnover[t]
+    return max(1.0 - world.assumptions.flexibility.deficit_effect * delta, 0.2)
+
+
+def run_rate_shocks(world, t, d):
+    """Shocks that persist: x[1] to x[12]."""
+    det, c = world.assumptions.deterioration, world.assumptions.dependence.run_rate_sector
+    x, shocks = 0.0, []
+    for m in MONTHS:
+        F = normal(world.seed, "run_rate", d, "sector", m - 1)
+        z = normal(world.seed, "run_rate", d, world.trust[t], m - 1)
+        epsilon = math.sqrt(c) * F + math.sqrt(1.0 - c) * z
+        x = det.persistence * x + world.turnover[t] * det.shock_sd * epsilon
+        shocks.append(x)
+    return shocks
+
+
+def trust_year(world, t, d, user_pressure):
+    """One trust's year in one draw; `user_pressure` maps a user driver to its twelve cumulative pressures."""
+    a, dependence = world.assumptions, world.assumptions.dependence
+    e, flex = a.efficiency, a.flexibility
+    K, s, T = world.efficiency_plan[t], world.efficiency_recurrent_share[t], world.turnover[t]
+
+    def z(driver, k):
+        return latent(world, driver, getattr(dependence, driver), t, d, k)
+
+    r = value(e.recurrent_ratio, z("efficiency", 0)) * delivery_effect(world, t)
+    q = value(e.one_off_ratio, z("efficiency", 1))
+    slip = e.slippage_sd * z("efficiency", 2)
+    A = afc_gap(world, t, value(a.pay.own_award_afc, z("pay_award", 0)))
+    M = medical_gap(world, t, value(a.pay.own_award_medical, z("pay_award", 1)))
+    D = drift(world, t, value(a.deterioration.drift, z("deterioration", 0)))
+    B = T * value(flex.amount, z("flexibility", 0)) * deficit_factor(world, t)
+    x = run_rate_shocks(world, t, d)
+
+    pressure, one_off, variance = [], [], []
+    for m in MONTHS:
+        p = (
+            K * G(m, e.plan_gamma)
+            - K * s * r * (1.0 + slip * (1.0 - m / 12)) * G(m, e.recurrent_gamma)
+            - K * (1.0 - s) * q * G(m, e.one_off_gamma)
+            + A * elapsed(m, a.pay.month_afc)
+            + M * elapsed(m, a.pay.month_medical)
+            + D * season_share(a.deterioration.season, m)
+            + sum(x[:m])
+            + sum(path[m - 1] for path in user_pressure.values())
+        )
+        cover = min(max(p, 0.0), B * flex.path[m - 1])
+        pressure.append(p)
+        one_off.append(cover)
+        variance.append(-(p - cover) if p > 0 else -flex.keep_favourable * p)
+
+    contribution = {
+        "efficiency_recurrent": -K * s * (1.0 - r),
+        "efficiency_one_off": -K * (1.0 - s) * (1.0 - q),
+        "pay_afc": -A * elapsed(12, a.pay.month_afc),
+        "pay_medical": -M * elapsed(12, a.pay.month_medical),
+        "deterioration": -(D + sum(x)),
+        **{name: -path[11] for name, path in user_pressure.items()},
+        "one_off": one_off[11],
+        "favourable_spent": (1.0 - flex.keep_favourable) * min(pressure[11], 0.0),
+    }
+    return SimpleNamespace(
+        pressure=pressure,
+        one_off=one_off,
+        variance=variance,
+        available=[B * flex.path[m - 1] for m in MONTHS],
+        contribution=contribution,
+        efficiency_delivered=efficiency_delivered(K, K * s * r + K * (1.0 - s) * q, pressure[11], B),
+    )
+
+
+def efficiency_delivered(K, delivered, year_end_pressure, B):
+    """Delivered savings, and the one-off cover that stands in for missing ones."""
+    p = max(year_end_pressure, 0.0)
+    if p == 0.0:
+        return delivered
+    return delivered + min(max(K - delivered, 0.0), p) * min(1.0, B / p)
+
+
+# --- control totals and sustainability funding ------------------------------------------------------------
+
+
+def gate(world, t, q):
+    return (world.control_total[t] - world.plan[t]) * q / 4
+
+
+def has_agreed(world, rule, t, d):
+    if rule.acceptance == "given":
+        return bool(world.control_total_agreed[t])
+    ask = 100.0 * world.efficiency_plan[t] / world.turnover[t]
+    at_average = math.log(rule.acceptance_at_average / (1.0 - rule.acceptance_at_average))
+    logit = at_average - rule.acceptance_slope * (ask - average_ask(world))
+    probability = 1.0 / (1.0 + math.exp(-logit))
+    return word(world.seed, "control_total_acceptance", d, world.trust[t], 0) < 2**32 * probability
+
+
+def quarterly_earnings(world, rule, t, d, variance):
+    """E_1 to E_4 of a trust that has agreed."""
+    phi, A, missed, earned = rule.finance_share, world.support_allocation[t], 0.0, []
+    for q in QUARTERS:
+        w = rule.weights[q - 1]
+        if variance[3 * q - 1] >= gate(world, t, q):
+            access = word(world.seed, "access_standard", d, world.trust[t], q - 1) < 2**32 * rule.access_met
+            earned.append(A * (phi * (w + missed) + (1.0 - phi) * w * access))
+            missed = 0.0
+        else:
+            earned.append(0.0)
+            missed += w if rule.catch_up else 0.0
+    return earned
+
+
+def distribution(world, rule, agreed, variance, paid):
+    """Year-end payments out of what the pot has left: pound for pound, then by allocation."""
+    trusts = range(len(world.trust))
+    allocations = sum(world.support_allocation)
+    left = max((allocations if rule.pot is None else rule.pot) - paid, 0.0)
+    winners = [t for t in trusts if agreed[t] and variance[t][11] >= gate(world, t, 4)]
+    beaten = {t: variance[t][11] - gate(world, t, 4) for t in winners}
+    asked = sum(beaten.values())
+    share_paid = 1.0 if asked <= left else left / asked
+    left_after = max(left - asked, 0.0)
+    by_allocation = sum(world.support_allocation[t] for t in winners)
+    payments = [0.0 for _ in trusts]
+    for t in winners:
+        payments[t] = beaten[t] * share_paid
+        if by_allocation > 0.0:
+            payments[t] += left_after * world.support_allocation[t] / by_allocation
+    return payments
+
+
+def support_paid(world, rule, d, years):
+    """In one draw: trusts' support by month, year to date; who has agreed; what was earned by quarter."""
+    trusts = range(len(world.trust))
+    variance = [year.variance for year in years]
+    agreed = [has_agreed(world, rule, t, d) for t in trusts]
+    earned = [[0.0, 0.0, 0.0, 0.0] for t in trusts]
+    for t in trusts:
+        if agreed[t]:
+            earned[t] = quarterly_earnings(world, rule, t, d, variance[t])
+    at_year_end = distribution(world, rule, agreed, variance, sum(sum(E) for E in earned))
+    ytd = np.zeros((len(trusts), 12))
+    for t in trusts:
+        for m in MONTHS:
+            ytd[t, m - 1] = sum(earned[t][(k - 1) // 3] / 3 for k in range(1, m + 1))
+        ytd[t, 11] += at_year_end[t]
+    return ytd, agreed, earned
+
+
+# --- the whole forecast -----------------------------------------------------------------------------------
+
+
+def read_world(panel, assumptions, seed):
+    """Plain arrays of the panel beside the assumptions and the seed."""
+    world = SimpleNamespace(assumptions=assumptions, seed=seed, plan_ytd=None, pay_award_funding=None)
+    for name in ("trust", "trust_type", "system", "region"):
+        setattr(world, name, [str(label) for label in panel[name].values])
+    for name, variable in panel.data_vars.items():
+        dims = ("trust", "month")[: variable.ndim]
+        setattr(world, name, variable.transpose(*dims).values.astype(float))
+    return world
+
+
+def user_pressures(world, panel, drivers, draws):
+    """Cumulative pressure (trust, month, draw) of each driver from latent Normals (trust, item, draw)."""
+    columns = {name: panel[name].values for name in panel.variables if panel[name].dims == ("trust",)}
+    paths = {}
+    for driver in drivers:
+        z = np.empty((len(world.trust), driver.items, len(draws)), np.float32)
+        for t, k, i in np.ndindex(z.shape):
+            z[t, k, i] = latent(world, f"driver:{driver.name}", driver.shares, t, draws[i], k)
+        paths[driver.name] = np.asarray(driver.pressure(z, columns), float)
+    return paths
+
+
+def planned_support_path(world, rule):
+    """What plans count on by each month: all allocations, earned as the weights say."""
+    cumulative = np.cumsum(rule.weights)
+    return sum(world.support_allocation) * np.array([linear_between_quarter_ends(cumulative, m) for m in MONTHS])
+
+
+def central_actions(assumptions, seed, draws):
+    return np.array(
+        [
+            [a.planned * value(a.delivery, normal(seed, f"central:{a.name}", d, "sector", 0)) for d in draws]
+            for a in assumptions.centre.actions
+        ]
+    ).reshape(len(assumptions.centre.actions), len(draws))
+
+
+def twin_forecast(panel, assumptions, regime, *, n_draws, seed, first_draw=0, user_drivers=()):
+    """Forecast by the theory, with the steps to it: pressure, available cover, variance, gate and so on.
+
+    `user_drivers` are the registered drivers that the assumptions name, in their order.
+    """
+    for memory in (block_of_words, normal):
+        memory.cache_clear()
+    world = read_world(panel, assumptions, seed)
+    trusts, draws = range(len(world.trust)), range(first_draw, first_draw + n_draws)
+    users = user_pressures(world, panel, user_drivers, draws)
+    shape = (len(trusts), n_draws)
+    plan_ytd = np.array([plan_path(world, t) for t in trusts])
+
+    by_month = {name: np.zeros((len(trusts), 12, n_draws)) for name in ("pressure", "available", "variance")}
+    support_ytd, agreed = np.zeros((len(trusts), 12, n_draws)), np.zeros(shape, bool)
+    earned = np.zeros((len(trusts), 4, n_draws))
+    contribution, one_off, efficiency = [], np.zeros(shape), np.zeros(n_draws)
+    for i, d in enumerate(draws):
+        years = [trust_year(world, t, d, {name: path[t, :, i] for name, path in users.items()}) for t in trusts]
+        for rule in regime.rules:
+            support_ytd[:, :, i], agreed[:, i], earned[:, :, i] = support_paid(world, rule, d, years)
+        for name, values in by_month.items():
+            values[:, :, i] = [getattr(year, name) for year in years]
+        one_off[:, i] = [year.one_off[11] for year in years]
+        contribution.append([[*year.contribution.values()] for year in years])
+        efficiency[i] = sum(year.efficiency_delivered for year in years)
+
+    before_support = np.array(world.plan)[:, None] + by_month["variance"][:, 11]
+    position = before_support + support_ytd[:, 11]
+    sector_position = position.sum(axis=0)
+    central = central_actions(assumptions, seed, draws)
+    planned_support = sum((planned_support_path(world, rule) for rule in regime.rules), np.zeros(12))
+    return by_month | {
+        "position": position,
+        "position_before_support": before_support,
+        "support": support_ytd[:, 11],
+        "contribution": np.transpose(np.array(contribution), (2, 1, 0)),
+        "driver": np.array([*years[0].contribution]),
+        "one_off": one_off,
+        "sector_position": sector_position,
+        "nhs_position": sector_position + central.sum(axis=0),
+        "sector_ytd": (plan_ytd[:, :, None] + by_month["variance"] + support_ytd).sum(axis=0),
+        "sector_plan_ytd": plan_ytd.sum(axis=0) + planned_support,
+        "deficit_count": (position < DEFICIT_BELOW).sum(axis=0),
+        "gross_deficit": np.minimum(position, 0.0).sum(axis=0),
+        "sector_efficiency_delivered": efficiency,
+        "central_action": central,
+        "agreed": agreed,
+        "earned": earned,
+        "gate": np.array([[gate(world, t, q) for q in QUARTERS] for t in trusts]),
+    }
