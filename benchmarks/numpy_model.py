@@ -105,26 +105,23 @@ def year(prepared, rng, n):
 
 
 def support(fund, quarters, rng):
-    """Sustainability funding: (T, B), and the sector's earnings by quarter."""
+    """Sustainability funding by trust, (T, B)."""
     allocation, agreed = fund.allocation[:, None], fund.agreed[:, None]
     earned = np.zeros_like(quarters[0])
     missed = np.zeros_like(earned)
-    paid = np.empty((5, earned.shape[1]))
     for q in range(4):
         gate = agreed * (quarters[q] >= fund.gap[q][:, None])
         access = rng.random(earned.shape, dtype=F32) < fund.access_met
         share = fund.finance_share * (fund.weights[q] + missed) + (1 - fund.finance_share) * fund.weights[q] * access
         earned += allocation * gate * share
         missed = (1 - gate) * (missed + fund.weights[q])
-        paid[q] = earned.sum(axis=0, dtype=float)
     beat = gate * (quarters[3] - fund.gap[3][:, None])
     claims, general = beat.sum(axis=0, dtype=float), (gate * allocation).sum(axis=0, dtype=float)
-    left = np.maximum(fund.pot - paid[3], 0)
+    left = np.maximum(fund.pot - earned.sum(axis=0, dtype=float), 0)
     bonus = np.minimum(left, claims)
     earned += (bonus / np.maximum(claims, 1e-12)).astype(F32) * beat
     earned += ((left - bonus) / np.maximum(general, 1e-12)).astype(F32) * (gate * allocation)
-    paid[4] = earned.sum(axis=0, dtype=float)
-    return earned, paid
+    return earned
 
 
 def run(prepared, fund, n_draws, seed=0, block=500):
@@ -138,7 +135,7 @@ def run(prepared, fund, n_draws, seed=0, block=500):
     for a in range(0, n_draws, block):
         b = min(a + block, n_draws)
         quarters, contribution[:, :, a:b], ytd[:, a:b], efficiency[a:b] = year(prepared, rng, b - a)
-        paid[:, a:b], by_quarter = support(fund, quarters, rng)
+        paid[:, a:b] = support(fund, quarters, rng)
         np.add(plan, quarters[3], out=before[:, a:b])
         np.add(before[:, a:b], paid[:, a:b], out=position[:, a:b])
         here = position[:, a:b]
@@ -146,5 +143,5 @@ def run(prepared, fund, n_draws, seed=0, block=500):
         sector[1, a:b] = here.sum(axis=0, dtype=float)
         sector[2, a:b] = (here < -BALANCE).sum(axis=0)
         sector[3, a:b] = np.minimum(here, 0).sum(axis=0, dtype=float)
-        ytd[:, a:b] += path + np.repeat(by_quarter[:4], 3, axis=0)
+        ytd[:, a:b] += path
     return contribution, before, position, paid, sector, ytd, efficiency

@@ -276,7 +276,7 @@ def test_twin_philox_gives_the_known_answers_of_random123(counter, key, words):
 def test_trusts_agree_draw_by_draw(name):
     case = compared(name)
     by = case.tolerance[:, None]
-    assert (case.tolerance < 2e-5 * case.panel["turnover"].values).all()
+    assert (case.tolerance < (3e-5 if name == "tail" else 5e-6) * case.panel["turnover"].values).all()
     assert list(case.fast["driver"].values) == list(case.slow["driver"])
     for variable in ("position_before_support", "one_off", "contribution"):
         assert_within(case.fast[variable].values, case.slow[variable], by)
@@ -304,7 +304,7 @@ def test_trusts_on_plan_are_exactly_on_plan_in_both(name):
 @all_cases
 def test_support_agrees_where_no_gate_is_in_doubt(name):
     case = compared(name)
-    assert case.sure.mean() > (0.6 if name == "tail" else 0.85)
+    assert case.sure.mean() > (0.5 if name == "tail" else 0.75)
     by = support_tolerance(case)[:, None]
     assert_within(case.fast["support"].values[:, case.sure], case.slow["support"][:, case.sure], by)
     by = by + case.tolerance[:, None]
@@ -371,7 +371,9 @@ def test_draws_of_a_later_block_agree():
     assert_within(fast["position_before_support"].values, slow["position_before_support"], by)
 
 
-@pytest.mark.xfail(reason="year-end one_off takes all of B, not B H(12): contributions do not add up")
+@pytest.mark.xfail(
+    raises=AssertionError, reason="year-end one_off takes all of B, not B H(12): contributions do not add up"
+)
 def test_one_off_measures_that_end_the_year_short_of_their_whole():
     a = Assumptions()
     path = (*a.flexibility.path[:11], 0.9)
@@ -380,13 +382,15 @@ def test_one_off_measures_that_end_the_year_short_of_their_whole():
         assert_within(case.fast[variable].values, case.slow[variable], case.tolerance[:, None])
 
 
-@pytest.mark.xfail(reason="user drivers keep Gaussian dependence; the theory says each driver")
+@pytest.mark.xfail(raises=AssertionError, reason="user drivers keep Gaussian dependence; the theory says each driver")
 def test_user_driver_under_student_t_dependence():
     case = run(few_trusts(), with_tail(USER, 4.0), REGIMES["none"])
     assert_within(case.fast["contribution"].values, case.slow["contribution"], case.tolerance[:, None])
 
 
-@pytest.mark.xfail(reason="a trust without allocation counts as not agreed; the theory does not say so")
+@pytest.mark.xfail(
+    raises=AssertionError, reason="a trust without allocation counts as not agreed; the theory does not say so"
+)
 def test_agreed_trust_without_allocation_shares_in_the_bonus():
     panel = mixed_panel()
     panel["support_allocation"] = panel["support_allocation"] * cyclic(panel, [1.0, 0.0, 1.0])[1]

@@ -20,8 +20,6 @@ BLOCK_SIZE = 800
 """Rows of a block fit the second-level cache; 3,200 bytes apart, they do not fall on the same lines of the first."""
 Progress = Callable[[int, int], None]
 
-SUPPORT_SPREAD = np.array([1 / 3, 2 / 3, 1.0])
-
 
 @dataclass(frozen=True)
 class Draws:
@@ -32,7 +30,7 @@ class Draws:
     position: F32  # (T, N)
     support: F32  # (T, N)
     sector: F64  # (4, N): before support, position, deficit count, gross deficit
-    sector_ytd: F64  # (12, N) after support
+    sector_variance: F64  # (12, N) year to date, before support
     efficiency_delivered: F64  # (N,)
 
     @classmethod
@@ -135,23 +133,13 @@ def run_block(prepared: Prepared, rules: tuple[PreparedRule, ...], out: Draws, s
     last = first + n
     shared = shared_randomness(prepared, first, scratch.factors)
     extra = user_pressure(prepared, first, n)
-    before, ytd = out.position_before_support, out.sector_ytd
-    target = pressure.YearOut(out.contribution, before, quarter_variance, ytd, out.efficiency_delivered)
+    before, variance = out.position_before_support, out.sector_variance
+    target = pressure.YearOut(out.contribution, before, quarter_variance, variance, out.efficiency_delivered)
     pressure.year_block(prepared.plan, prepared.trusts, prepared.year, shared, first, extra, scratch.work, target)
-    block = Block(first, quarter_variance, before, out.support, np.zeros((5, n)))
+    block = Block(first, quarter_variance, before, out.support)
     for rule in rules:
         rule.apply(block)
     reduce.positions_block(first, last, before, out.support, out.position, out.sector)
-    ytd[:, first:last] += prepared.plan_path.sum(axis=0)[:, None] + support_by_month(block.sector_support)
-
-
-def support_by_month(by_quarter: F64) -> F64:
-    """Sector's support earned to date by month (12, B): even within a quarter, year-end payments in month 12."""
-    steps = np.diff(by_quarter[:4], axis=0, prepend=0.0)
-    start = by_quarter[:4] - steps
-    months = (start[:, None, :] + steps[:, None, :] * SUPPORT_SPREAD[:, None]).reshape(12, -1)
-    months[11] = by_quarter[4]
-    return np.asarray(months)
 
 
 def user_pressure(prepared: Prepared, first: int, n_draws: int) -> F32:

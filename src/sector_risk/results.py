@@ -35,6 +35,8 @@ def label_forecast(
     before, position, count, gross = draws.sector
     support = prepared.panel["support_allocation"]
     sector_plan = prepared.plan_path.sum(axis=0) + support.sum() * planned_support_path
+    sector_ytd = sector_plan[:, None] + draws.sector_variance
+    sector_ytd[-1] = position
     actions = np.array(list(central.values())).reshape(len(central), len(position))
     variables = {
         "position": (by_trust, draws.position),
@@ -46,13 +48,13 @@ def label_forecast(
         "sector_position_before_support": ("draw", before),
         "nhs_position": ("draw", position + actions.sum(axis=0)),
         "central_action": (("action", "draw"), actions),
-        "sector_ytd": (("month", "draw"), draws.sector_ytd),
+        "sector_ytd": (("month", "draw"), sector_ytd),
         "sector_plan_ytd": ("month", sector_plan),
         "sector_efficiency_delivered": ("draw", draws.efficiency_delivered),
         "deficit_count": ("draw", count.astype(np.int32)),
         "gross_deficit": ("draw", gross),
         "plan": ("trust", prepared.panel["plan"]),
-        "planned_support": ("trust", support),
+        "planned_support": ("trust", np.where(prepared.panel["control_total_agreed"] > 0, support, 0.0)),
         "turnover": ("trust", prepared.panel["turnover"]),
         "efficiency_plan": ("trust", prepared.panel["efficiency_plan"]),
     }

@@ -523,7 +523,7 @@ _OUTCOMES = (
         "sector_ytd",
         ("month", "draw"),
         MONEY,
-        "provider sector: year-to-date position including support",
+        "provider sector: year-to-date position including support; what is not yet earned counts until the year end",
         sign=BALANCE_SIGN,
     ),
     VariableSpec(

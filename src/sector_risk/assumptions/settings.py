@@ -76,7 +76,7 @@ class Settings:
         faults = [*self._faults()]
         if faults:
             raise InputError(faults)
-        changed = tuple((name, e) for name, e in self.evidence if self._default_evidence(name) != e)
+        changed = tuple((name, e) for name, e in self.evidence if self._usual_evidence(name) != e)
         object.__setattr__(self, "evidence", changed)
 
     @classmethod
@@ -86,7 +86,7 @@ class Settings:
 
     def evidence_of(self, name: str) -> Evidence:
         """Evidence of the value that is in force."""
-        return dict(self.evidence).get(name) or self._default_evidence(name) or BY_USER
+        return dict(self.evidence).get(name) or self._usual_evidence(name)
 
     def log(self, group: str) -> Iterator[LogRow]:
         """Yield a log row for each assumption of this group."""
@@ -101,12 +101,11 @@ class Settings:
         kept = tuple((name, e) for name, e in self.evidence if name not in changes)
         return dataclasses.replace(self, **({"evidence": kept} | changes))
 
-    def _default_evidence(self, name: str) -> Evidence | None:
+    def _usual_evidence(self, name: str) -> Evidence:
+        """Evidence of a value that was given without one: the default's own, or the user."""
         f = self.assumptions().get(name)
-        if f is None or getattr(self, name) != f.default:
-            return None
-        evidence: Evidence = f.metadata["evidence"]
-        return evidence
+        is_default = f is not None and getattr(self, name) == f.default
+        return f.metadata["evidence"] if f is not None and is_default else BY_USER
 
     def _faults(self) -> Iterator[Fault]:
         place = type(self).__name__.lower()

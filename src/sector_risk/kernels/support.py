@@ -5,7 +5,8 @@ Per quarter q an agreed trust earns, when its year-to-date position meets the co
     E_q = A finance_share (w_q + what was missed before) + A (1 - finance_share) w_q [standard met]
 
 At the year end what the pot has left goes to agreed trusts that met their total: pound for pound for
-the amount by which they beat it, then in proportion to their allocations.
+the amount by which they beat it, then in proportion to their allocations. A pot that is smaller than
+what trusts earned pays all earnings at the same rate.
 """
 
 from typing import Any, NamedTuple
@@ -72,7 +73,7 @@ def _earn(allocation: Any, weight: Any, fund: Any, gate: Any, access: Any, misse
 
 @step
 def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, agreed: Any, paid: Any) -> None:
-    """Earnings of trust i over the year, left in the last row; adds what is paid by each quarter to `paid`."""
+    """Earnings of trust i over the year, left in the last row and added to `paid`."""
     access, gate, missed, earned = rows[0], rows[1], rows[2], rows[3]
     missed[:] = _ZERO
     earned[:] = _ZERO
@@ -80,7 +81,7 @@ def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, a
         _flag_below(words[q], fund.access_met, access)
         _gate(quarter_variance[q, i], fund.gap[q, i], agreed, gate)
         _earn(fund.allocation[i], fund.weights[q], fund, gate, access, missed, earned)
-        _add(earned, paid[q])
+    _add(earned, paid)
 
 
 @step
@@ -106,12 +107,19 @@ def _claims(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, ge
 
 @step
 def _distribute(pot: Any, paid: Any, beat: Any, general: Any) -> None:
-    """Turn total claims into rates: pounds of bonus a pound beaten, and pounds a pound of allocation."""
+    """Turn totals into rates: share of earnings the pot can pay, pounds a pound beaten, pounds a pound of allocation."""
     for j in range(beat.size):
         left = max(pot - paid[j], 0.0)
         bonus = min(left, beat[j])
+        paid[j] = min(pot / paid[j], 1.0) if paid[j] > 0.0 else 1.0
         beat[j] = bonus / beat[j] if beat[j] > 0.0 else 0.0
         general[j] = (left - bonus) / general[j] if general[j] > 0.0 else 0.0
+
+
+@step
+def _ration(share: Any, support: Any) -> None:
+    for j in range(support.size):
+        support[j] = np.float32(share[j] * support[j])
 
 
 @step
@@ -122,7 +130,7 @@ def _collect(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, g
 
 
 @kernel
-def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, support: Any, paid: Any) -> None:
+def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, support: Any) -> None:
     """Pay the fund in one block.
 
     Parameters
@@ -134,22 +142,20 @@ def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, supp
         Year-to-date variance to plan before support at months 3, 6, 9, 12.
     support : float32 array, shape (T, N)
         Draws first_draw .. first_draw + B - 1 are written: what each trust is paid in the year.
-    paid : float64 array, shape (5, B)
-        Added to: the sector's cumulative earnings by quarter; last row: with the year-end distribution.
     """
     _, n_trusts, n = quarter_variance.shape
     a, b = first_draw, first_draw + n
     words, rows = np.empty((4, n), np.uint32), np.empty((4, n), np.float32)
     agreed = np.empty((n_trusts, n), np.float32)
-    beat, general = np.zeros(n), np.zeros(n)
+    paid, beat, general = np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n_trusts):
         _agree(i, fund, first_draw, words, agreed[i])
         fill_words(fund.access_key, fund.hashes[i], 0, first_draw, words)
         _quarters(i, fund, quarter_variance, words, rows, agreed[i], paid)
         _copy(rows[3], support[i, a:b])
         _claims(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general)
-    _distribute(fund.pot, paid[3], beat, general)
+    _distribute(fund.pot, paid, beat, general)
     for i in range(n_trusts):
         row = support[i, a:b]
+        _ration(paid, row)
         _collect(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general, row)
-        _add(row, paid[4])

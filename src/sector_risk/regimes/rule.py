@@ -15,13 +15,12 @@ Panel = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Block:
-    """A block of draws as rules see it (T trusts, B draws of N); rules write `support` and `sector_support`."""
+    """A block of draws as rules see it (T trusts, B draws of N); rules write `support`."""
 
     first_draw: int
     quarter_variance: NDArray[np.float32]  # (4, T, B) year-to-date variance before support at quarter ends
     position_before_support: NDArray[np.float32]  # (T, N): all draws, the block's start at first_draw
     support: NDArray[np.float32]  # (T, N): the same; zero before the first rule
-    sector_support: NDArray[np.float64]  # (5, B) cumulative by quarter; last: after year-end distribution
 
 
 class PreparedRule(Protocol):

@@ -107,6 +107,4 @@ class PreparedFund:
 
     def apply(self, block: Block) -> None:
         """Pay the fund in one block."""
-        support.sustainability_block(
-            self.fund, block.first_draw, block.quarter_variance, block.support, block.sector_support
-        )
+        support.sustainability_block(self.fund, block.first_draw, block.quarter_variance, block.support)
