@@ -28,10 +28,12 @@ docs: $(VENV)/.docs  ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 	@echo "Documentation: docs/_build/index.html"
 
-bench: $(VENV)/.test  ## all benchmarks, every size (minutes)
+bench: $(VENV)/.test  ## speed and memory as ratios, NumPy beside (minutes)
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python -m pytest benchmarks $(BENCH)
 
 bench-smoke: $(VENV)/.test  ## every benchmark once, at its smallest size
+	$(BIN)/python benchmarks/report.py --smoke
 	SECTOR_RISK_BENCH=smoke $(BIN)/python -m pytest benchmarks $(BENCH) --benchmark-disable
 
 BENCH := -o python_files='bench_*.py test_*.py' -o addopts='-ra --strict-markers'

@@ -145,3 +145,10 @@ def test_delivery_falls_with_the_ask():
     effect = Efficiency().delivery_effect(np.array([30.0, 50.0]), np.array([1000.0, 1000.0]))
     # Asks of 3% and 5% around an average of 4%: one point each side at .025 of a mean of .70.
     np.testing.assert_allclose(effect, [1 + 0.025 / 0.7, 1 - 0.025 / 0.7], rtol=1e-3)
+
+
+@pytest.mark.parametrize("end", [0.9, 1.1])
+def test_one_off_measures_must_all_be_there_at_the_year_end(end):
+    flexibility = sr.Assumptions().flexibility
+    with pytest.raises(sr.InputError, match=r"flexibility\.path"):
+        flexibility.replace(path=(*flexibility.path[:11], end))

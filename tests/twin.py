@@ -304,11 +304,14 @@ def quarterly_earnings(world, rule, t, d, variance):
     return earned
 
 
+def pot_of(world, rule):
+    return sum(world.support_allocation) if rule.pot is None else rule.pot
+
+
 def distribution(world, rule, agreed, variance, paid):
     """Year-end payments out of what the pot has left: pound for pound, then by allocation."""
     trusts = range(len(world.trust))
-    allocations = sum(world.support_allocation)
-    left = max((allocations if rule.pot is None else rule.pot) - paid, 0.0)
+    left = max(pot_of(world, rule) - paid, 0.0)
     winners = [t for t in trusts if agreed[t] and variance[t][11] >= gate(world, t, 4)]
     beaten = {t: variance[t][11] - gate(world, t, 4) for t in winners}
     asked = sum(beaten.values())
@@ -324,7 +327,7 @@ def distribution(world, rule, agreed, variance, paid):
 
 
 def support_paid(world, rule, d, years):
-    """In one draw: trusts' support by month, year to date; who has agreed; what was earned by quarter."""
+    """In one draw: support of each trust, who has agreed, and what was earned by quarter before a short pot."""
     trusts = range(len(world.trust))
     variance = [year.variance for year in years]
     agreed = [has_agreed(world, rule, t, d) for t in trusts]
@@ -332,13 +335,10 @@ def support_paid(world, rule, d, years):
     for t in trusts:
         if agreed[t]:
             earned[t] = quarterly_earnings(world, rule, t, d, variance[t])
-    at_year_end = distribution(world, rule, agreed, variance, sum(sum(E) for E in earned))
-    ytd = np.zeros((len(trusts), 12))
-    for t in trusts:
-        for m in MONTHS:
-            ytd[t, m - 1] = sum(earned[t][(k - 1) // 3] / 3 for k in range(1, m + 1))
-        ytd[t, 11] += at_year_end[t]
-    return ytd, agreed, earned
+    all_earned = sum(sum(E) for E in earned)
+    rate = 1.0 if all_earned <= pot_of(world, rule) else pot_of(world, rule) / all_earned
+    at_year_end = distribution(world, rule, agreed, variance, all_earned)
+    return [rate * sum(earned[t]) + at_year_end[t] for t in trusts], agreed, earned
 
 
 # --- the whole forecast -----------------------------------------------------------------------------------
@@ -396,13 +396,13 @@ def twin_forecast(panel, assumptions, regime, *, n_draws, seed, first_draw=0, us
     plan_ytd = np.array([plan_path(world, t) for t in trusts])
 
     by_month = {name: np.zeros((len(trusts), 12, n_draws)) for name in ("pressure", "available", "variance")}
-    support_ytd, agreed = np.zeros((len(trusts), 12, n_draws)), np.zeros(shape, bool)
+    support, agreed = np.zeros(shape), np.zeros(shape, bool)
     earned = np.zeros((len(trusts), 4, n_draws))
     contribution, one_off, efficiency = [], np.zeros(shape), np.zeros(n_draws)
     for i, d in enumerate(draws):
         years = [trust_year(world, t, d, {name: path[t, :, i] for name, path in users.items()}) for t in trusts]
         for rule in regime.rules:
-            support_ytd[:, :, i], agreed[:, i], earned[:, :, i] = support_paid(world, rule, d, years)
+            support[:, i], agreed[:, i], earned[:, :, i] = support_paid(world, rule, d, years)
         for name, values in by_month.items():
             values[:, :, i] = [getattr(year, name) for year in years]
         one_off[:, i] = [year.one_off[11] for year in years]
@@ -410,21 +410,24 @@ def twin_forecast(panel, assumptions, regime, *, n_draws, seed, first_draw=0, us
         efficiency[i] = sum(year.efficiency_delivered for year in years)
 
     before_support = np.array(world.plan)[:, None] + by_month["variance"][:, 11]
-    position = before_support + support_ytd[:, 11]
+    position = before_support + support
     sector_position = position.sum(axis=0)
     central = central_actions(assumptions, seed, draws)
     planned_support = sum((planned_support_path(world, rule) for rule in regime.rules), np.zeros(12))
+    sector_plan_ytd = plan_ytd.sum(axis=0) + planned_support
+    sector_ytd = sector_plan_ytd[:, None] + by_month["variance"].sum(axis=0)
+    sector_ytd[11] = sector_position
     return by_month | {
         "position": position,
         "position_before_support": before_support,
-        "support": support_ytd[:, 11],
+        "support": support,
         "contribution": np.transpose(np.array(contribution), (2, 1, 0)),
         "driver": np.array([*years[0].contribution]),
         "one_off": one_off,
         "sector_position": sector_position,
         "nhs_position": sector_position + central.sum(axis=0),
-        "sector_ytd": (plan_ytd[:, :, None] + by_month["variance"] + support_ytd).sum(axis=0),
-        "sector_plan_ytd": plan_ytd.sum(axis=0) + planned_support,
+        "sector_ytd": sector_ytd,
+        "sector_plan_ytd": sector_plan_ytd,
         "deficit_count": (position < DEFICIT_BELOW).sum(axis=0),
         "gross_deficit": np.minimum(position, 0.0).sum(axis=0),
         "sector_efficiency_delivered": efficiency,

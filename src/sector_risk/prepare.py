@@ -52,9 +52,8 @@ class Prepared:
     groups: Groups
     sector_mixing: F64  # (driver, driver)
     shared_streams: tuple[bool, ...]  # whether any variate of a stream has shared variance
-    tail_scale: Marginal | None
+    dependence: Dependence
     tail_table: NDArray[np.float32]
-    tail_degrees: float
     drivers: tuple[Driver, ...]
     driver_keys: NDArray[np.uint32]  # (user driver, 2)
 
@@ -80,9 +79,8 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int) -> Prepared:
         groups=groups,
         sector_mixing=dependence.sector_mixing(),
         shared_streams=shared_streams(dependence),
-        tail_scale=dependence.tail_scale(),
+        dependence=dependence,
         tail_table=table,
-        tail_degrees=dependence.tail_dof,
         drivers=drivers,
         driver_keys=np.array([stream_key(seed, f"driver:{d.name}") for d in drivers], np.uint32).reshape(-1, 2),
     )
@@ -228,7 +226,7 @@ def shared_randomness(prepared: Prepared, first_draw: int, room: NDArray[np.floa
         month_factor=normals(prepared.keys[-1], sector, first_draw, 12, n_draws)[0],
         tail=tail_scales(prepared, first_draw, n_draws),
         tail_table=prepared.tail_table,
-        tail_degrees=F32(prepared.tail_degrees),
+        tail_degrees=F32(prepared.dependence.tail_dof),
     )
 
 
@@ -253,11 +251,11 @@ def fill_factors(prepared: Prepared, first_draw: int, room: NDArray[np.float32])
 
 def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np.float32]:
     """Student scale of each variate, shared by all trusts of a draw: (variate, draw); zeros when Gaussian."""
-    if prepared.tail_scale is None:
+    if not prepared.dependence.tail_dof:
         return np.zeros((pressure.N_VARIATES, 1), F32)
     label = label_hash("tail").reshape(1, 2)
     z = [normals(prepared.keys[s], label, first_draw, 4, n_draws)[0] for s in range(N_YEARLY_STREAMS)]
-    scale = [prepared.tail_scale.from_normal(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
+    scale = [prepared.dependence.tail_scale(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
     return np.array(scale, F32)
 
 

@@ -20,14 +20,14 @@ class Deterioration(Settings):
     """
 
     drift: Marginal = assumption(
-        Marginal.of("gamma", a=0.6, scale=1 / 0.6),
+        Marginal.of("gamma", a=3.5, scale=1 / 3.5),
         unit="relative to the trust's mean",
-        meaning="drift of a trust's year relative to its mean: few trusts carry most of it",
+        meaning="drift of a trust's year relative to its mean (sd .53, skewed)",
         source=CALIBRATED,
         confidence="D",
     )
     drift_base: float = assumption(
-        0.003,
+        0.0005,
         unit="fraction of turnover",
         meaning="mean adverse drift of a trust that plans balance",
         source=CALIBRATED,
@@ -36,7 +36,7 @@ class Deterioration(Settings):
         high=0.1,
     )
     drift_per_planned_deficit: float = assumption(
-        0.10,
+        0.51,
         unit="fraction of the planned deficit before support",
         meaning="further mean drift of a trust that plans a deficit",
         source="plan and variance correlate .5 across 150 trusts at month 9 of 2025-26: NHS Oversight Framework data",
@@ -45,7 +45,7 @@ class Deterioration(Settings):
         high=2.0,
     )
     headroom: float = assumption(
-        0.002,
+        0.0128,
         unit="fraction of turnover",
         meaning="contingency and slack in plans that offset drift",
         source=CALIBRATED,
@@ -54,15 +54,15 @@ class Deterioration(Settings):
         high=0.1,
     )
     season: tuple[float, ...] = assumption(
-        (0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0, 1.2, 1.2, 1.1, 1.1),
+        (0.03, 0.13, 0.27, 0.43, 0.61, 0.80, 1.01, 1.23, 1.47, 1.72, 1.99, 2.31),
         unit="relative weight",
-        meaning="weight of each month (April first) in the year's drift: winter is heavier",
-        source="judgement",
+        meaning="weight of each month (April first) in the year's drift: problems and winter come late",
+        source="hand-calibrated to control totals met by quarter, .86, .82, .75, .67-.75: HSJ 7010158, HFMA",
         confidence="G",
         low=0.0,
     )
     persistence: float = assumption(
-        0.7,
+        0.93,
         unit="coefficient",
         meaning="AR(1) coefficient of monthly run-rate shocks",
         source="hand-calibrated to movements between months 3, 6 and 9 of 2025-26: NHS Oversight Framework data",
@@ -71,7 +71,7 @@ class Deterioration(Settings):
         high=0.99,
     )
     shock_sd: float = assumption(
-        0.0005,
+        0.0012,
         unit="fraction of annual turnover a month",
         meaning="sd of a monthly run-rate shock",
         source="hand-calibrated to movements between months 3, 6 and 9 of 2025-26: NHS Oversight Framework data",

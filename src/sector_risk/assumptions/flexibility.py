@@ -1,5 +1,6 @@
 """Flexibility: one-off measures that absorb pressure, mostly found late in the year, and the plan's own path."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from sector_risk.assumptions.marginal import Marginal
 from sector_risk.assumptions.settings import Settings, assumption
 from sector_risk.assumptions.sources import CALIBRATED
+from sector_risk.faults import Fault
 
 F64 = NDArray[np.float64]
 LEAST_CAPACITY = 0.2
@@ -18,14 +20,14 @@ class Flexibility(Settings):
     """One-off cover available by month m is turnover * amount * (1 - deficit_effect * planned deficit %) * H(m)."""
 
     amount: Marginal = assumption(
-        Marginal.of("gamma", a=3.0, scale=0.017 / 3.0),
+        Marginal.of("gamma", a=7.5, scale=0.041 / 7.5),
         unit="fraction of turnover",
         meaning="one-off measures a trust can find in a year",
         source=CALIBRATED,
         confidence="D",
     )
     deficit_effect: float = assumption(
-        0.05,
+        0.02,
         unit="fall per percentage point of planned deficit before support",
         meaning="how much less a trust that plans a deficit can find: easy measures are used up first",
         source=CALIBRATED,
@@ -34,7 +36,7 @@ class Flexibility(Settings):
         high=0.5,
     )
     path: tuple[float, ...] = assumption(
-        (0.04, 0.08, 0.13, 0.18, 0.24, 0.30, 0.37, 0.44, 0.52, 0.64, 0.80, 1.0),
+        (0.05, 0.10, 0.16, 0.21, 0.27, 0.33, 0.40, 0.47, 0.57, 0.68, 0.83, 1.0),
         unit="cumulative share",
         meaning="H(m), share of the year's one-off measures that is there by each month",
         source="judgement on year-end actions, held against quarterly outturns",
@@ -43,7 +45,7 @@ class Flexibility(Settings):
         high=1.0,
     )
     keep_favourable: float = assumption(
-        0.35,
+        0.37,
         unit="fraction",
         meaning="share of a favourable pressure that reaches the reported position; the rest is spent",
         source="judgement",
@@ -60,6 +62,13 @@ class Flexibility(Settings):
         low=-0.1,
         high=0.1,
     )
+
+    def _faults(self) -> Iterator[Fault]:
+        yield from super()._faults()
+        path = np.array(self.path, dtype=float)
+        if path.shape == (12,) and (path[-1] != 1.0 or (np.diff(path) < 0.0).any()):
+            remedy = "Give cumulative shares that end at 1."
+            yield Fault("assumptions", "must not fall and must end at 1", str(self.path), remedy, variable="flexibility.path")
 
     def capacity(self, plan: F64, turnover: F64) -> F64:
         """GBP m that one unit of `amount` is worth to each trust; at least a fifth of turnover's."""
