@@ -2,9 +2,9 @@
 
 import os
 
-import numpy_model
 import pytest
 
+import numpy_model
 import sector_risk as sr
 from sector_risk import engine, prepare
 
@@ -26,7 +26,7 @@ def year(panel):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_engine(benchmark, year, n_draws, threads):
     benchmark.group = f"year, {n_draws} draws"
-    draws = benchmark(engine.run_blocks, year[0], (year[1],), n_draws, threads=threads, block_size=engine.BLOCK_SIZE)
+    draws = benchmark(engine.run_blocks, year[0], (year[1],), n_draws, threads=threads)
     assert draws.position.shape == (227, n_draws)
 
 
@@ -35,7 +35,7 @@ def test_numpy(benchmark, year, n_draws):
     """The NumPy model is the same model: its sector mean agrees within Monte Carlo error."""
     benchmark.group = f"year, {n_draws} draws"
     sector = benchmark(numpy_model.run, year[0], year[1].fund, n_draws)[4]
-    ours = engine.run_blocks(year[0], (year[1],), n_draws, threads=1, block_size=engine.BLOCK_SIZE).sector
+    ours = engine.run_blocks(year[0], (year[1],), n_draws, threads=1).sector
     error = ours[1].std() * (2 / n_draws) ** 0.5
     assert sector[1].mean() == pytest.approx(ours[1].mean(), abs=5 * error)
     assert sector[2].mean() == pytest.approx(ours[2].mean(), abs=5 * ours[2].std() * (2 / n_draws) ** 0.5)

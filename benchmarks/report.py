@@ -14,15 +14,17 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-import numpy_model
 
+import numpy_model
 import sector_risk as sr
 from sector_risk import engine, prepare
 from sector_risk.kernels.random import normals_block
 
 Job = Callable[[], object]
+PROGRAM = str(Path(sys.executable).with_name("sector-risk"))
 
 
 def seconds(job: Job) -> float:
@@ -64,8 +66,8 @@ def compare_with_numpy(panel, n_draws: int, repeats: int) -> None:
 
     took = medians(
         {
-            "one": lambda: engine.run_blocks(prepared, (rule,), n_draws, threads=1, block_size=engine.BLOCK_SIZE),
-            "two": lambda: engine.run_blocks(prepared, (rule,), n_draws, threads=2, block_size=engine.BLOCK_SIZE),
+            "one": lambda: engine.run_blocks(prepared, (rule,), n_draws, threads=1),
+            "two": lambda: engine.run_blocks(prepared, (rule,), n_draws, threads=2),
             "numpy": lambda: numpy_model.run(prepared, rule.fund, n_draws),
             "quarter": draw_a_quarter,
             "normals": own_normals,
@@ -101,12 +103,12 @@ def compare_start(repeats: int) -> None:
         "sector_risk": lambda: python_seconds("import sector_risk"),
         "both": lambda: python_seconds("import xarray, numba"),
         "forecast": lambda: subprocess.run(
-            [sys.executable, "-m", "sector_risk.cli", "forecast", "--case", "england-2018-19", "--quiet"],
+            [PROGRAM, "forecast", "--case", "england-2018-19", "--quiet"],
             check=True,
             capture_output=True,
         ),
         "forecast and print": lambda: subprocess.run(
-            [sys.executable, "-m", "sector_risk.cli", "forecast", "--case", "england-2018-19"],
+            [PROGRAM, "forecast", "--case", "england-2018-19"],
             check=True,
             capture_output=True,
         ),
@@ -121,12 +123,13 @@ def compare_start(repeats: int) -> None:
 
 
 MEMORY = """
-import resource, sector_risk as sr
+import pathlib, sector_risk as sr
 panel = sr.load_case("england-2018-19")
 forecast = sr.simulate(panel, n_draws={n})
 one_off = forecast["one_off"].nbytes  # a view of contribution
 returned = (forecast.nbytes - one_off) / 2**20
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+peak = int(status["VmHWM"].split()[0]) / 2**10
 print(peak - returned, returned)
 """
 

@@ -66,17 +66,27 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def even_block(n_draws: int, threads: int) -> int:
+    """Return the largest block up to BLOCK_SIZE that gives every thread the same number of blocks.
+
+    >>> even_block(10_000, 2), even_block(100, 2)
+    (715, 50)
+    """
+    rounds = -(-n_draws // (BLOCK_SIZE * threads))
+    return -(-n_draws // (rounds * threads))
+
+
 def run_blocks(
     prepared: Prepared,
     rules: tuple[PreparedRule, ...],
     n_draws: int,
     *,
     threads: int,
-    block_size: int,
+    block_size: int | None = None,
     progress: Progress | None = None,
 ) -> Draws:
     """Simulate draws 0 .. n_draws - 1; the result does not depend on threads or block size."""
-    n_trusts = len(prepared.codes)
+    n_trusts, block_size = len(prepared.codes), block_size or even_block(n_draws, threads)
     out = Draws.empty(pressure.N_DRIVERS + len(prepared.drivers), n_trusts, n_draws)
     starts = list(range(0, n_draws, block_size))
     stop = threading.Event()

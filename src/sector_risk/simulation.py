@@ -41,7 +41,7 @@ def simulate(
     seed : int
         Not negative. A draw's numbers depend on seed, trust code, driver and draw number alone.
     threads, block_size : int, optional
-        Speed and memory only: results are the same to the bit. Default: all cores, 800 draws a block.
+        Speed and memory only: results are the same to the bit. Default: all cores, and blocks of up to 800 draws.
     progress : bool or function (blocks done, blocks in all)
         True shows a bar on standard error.
 
@@ -80,7 +80,7 @@ def simulate(
         rules,
         n_draws,
         threads=threads or engine.default_threads(),
-        block_size=block_size or engine.BLOCK_SIZE,
+        block_size=block_size,
         progress=_reporter(progress),
     )
     central = central_actions(assumptions, seed, n_draws)

@@ -68,7 +68,9 @@ class Flexibility(Settings):
         path = np.array(self.path, dtype=float)
         if path.shape == (12,) and (path[-1] != 1.0 or (np.diff(path) < 0.0).any()):
             remedy = "Give cumulative shares that end at 1."
-            yield Fault("assumptions", "must not fall and must end at 1", str(self.path), remedy, variable="flexibility.path")
+            yield Fault(
+                "assumptions", "must not fall and must end at 1", str(self.path), remedy, variable="flexibility.path"
+            )
 
     def capacity(self, plan: F64, turnover: F64) -> F64:
         """GBP m that one unit of `amount` is worth to each trust; at least a fifth of turnover's."""
