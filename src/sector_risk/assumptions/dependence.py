@@ -64,7 +64,7 @@ class Dependence(Settings):
     """
 
     efficiency: Shares = assumption(
-        Shares(sector=0.06),
+        Shares(sector=0.08),
         unit="shares of variance",
         meaning="dependence of delivery ratios and slippage",
         source="sd of the sector's delivery over seven years, .026 of plan, against .11 for a trust",

@@ -36,7 +36,7 @@ class Flexibility(Settings):
         high=0.5,
     )
     path: tuple[float, ...] = assumption(
-        (0.05, 0.10, 0.16, 0.21, 0.27, 0.33, 0.40, 0.47, 0.57, 0.68, 0.83, 1.0),
+        (0.06, 0.12, 0.18, 0.23, 0.29, 0.35, 0.41, 0.48, 0.57, 0.68, 0.83, 1.0),
         unit="cumulative share",
         meaning="H(m), share of the year's one-off measures that is there by each month",
         source="judgement on year-end actions, held against quarterly outturns",
