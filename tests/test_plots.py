@@ -3,7 +3,7 @@ import pytest
 
 import sector_risk as sr
 from sector_risk import plots
-from sector_risk.readings import most_at_risk, plan_after_support, sector_effects
+from sector_risk.readings import most_at_risk, sector_effects, sector_plan
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def summary(forecast):
 
 
 def test_effects_add_up_to_the_sector_draw_by_draw(forecast):
-    moved = forecast.sector_position - plan_after_support(forecast).sum()
+    moved = forecast.sector_position - sector_plan(forecast)
     np.testing.assert_allclose(sector_effects(forecast).sum("effect"), moved, atol=1e-3)
 
 

@@ -267,10 +267,18 @@ def test_a_driver_that_returns_nonsense_is_named(case):
         return z
 
     with pytest.raises(ValueError, match=r"driver 'test_broken' must return finite numbers of shape \(12, 12, 8\)"):
-        sr.simulate(small(case), sr.Assumptions(drivers=("test_broken",)), n_draws=8)
+        sr.simulate(small(case), sr.Assumptions(drivers=("test_broken",)), n_draws=8, block_size=8)
 
 
 def test_progress_counts_every_block(case):
     seen = []
     sr.simulate(small(case), n_draws=100, block_size=30, progress=lambda done, total: seen.append((done, total)))
     assert sorted(seen) == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_assumptions_of_another_year_are_pointed_out(case):
+    later = case.copy()
+    later.attrs["year"] = "2025-26"
+    (note,) = json.loads(sr.simulate(later, n_draws=2).attrs["notes"])
+    assert "pay awards and central actions assumed are those of 2018-19" in note
+    assert json.loads(sr.simulate(case, n_draws=2).attrs["notes"]) == []

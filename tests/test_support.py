@@ -31,7 +31,7 @@ def pay(variance, rule, panel=PANEL, seed=0):
 
 
 def missed_at_year_end(n, variance):
-    """Variance of one trust that meets its total in three quarters and not in the last: nothing is distributed to it."""
+    """Variance of one trust that meets its total in three quarters and not in the last, so no year-end payment."""
     quarters = np.full((4, 1, n), variance)
     quarters[3] = -1.0
     return quarters

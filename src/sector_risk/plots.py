@@ -15,7 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import StrMethodFormatter
 
 from sector_risk.files import check_target, written_beside
-from sector_risk.readings import effect_label, money, most_at_risk, plan_after_support, sector_effects
+from sector_risk.readings import effect_label, money, most_at_risk, sector_effects, sector_plan
 
 __all__ = ["plot_fan", "plot_forecast", "plot_league", "plot_waterfall"]
 
@@ -146,7 +146,7 @@ def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax)
     effects = sector_effects(forecast).mean("draw")
-    plan = plan_after_support(forecast).sum().item()
+    plan = sector_plan(forecast)
     steps = effects.values
     starts = plan + np.concatenate([[0.0], np.cumsum(steps)[:-1]])
     expected = plan + steps.sum()
@@ -264,7 +264,7 @@ def _label_bar(ax: Axes, row: int, left: float, length: float) -> None:
 
 
 def _fan_title(forecast: xr.Dataset) -> str:
-    expected, plan = forecast.sector_position.mean().item(), plan_after_support(forecast).sum().item()
+    expected, plan = forecast.sector_position.mean().item(), sector_plan(forecast)
     year = forecast.attrs["year"]
     return f"Provider sector {year}: expected {_money(expected)} against a plan of {_money(plan)}"
 

@@ -17,6 +17,7 @@ __all__ = [
     "most_at_risk",
     "plan_after_support",
     "sector_effects",
+    "sector_plan",
 ]
 
 SUPPORT_EFFECT = "support"
@@ -57,7 +58,8 @@ def sector_effects(forecast: xr.Dataset) -> xr.DataArray:
     ...     {
     ...         "contribution": (("driver", "trust", "draw"), [[[-3.0, -5.0], [1.0, 0.0]]]),
     ...         "support": (("trust", "draw"), [[2.0, 1.0], [0.0, 0.0]]),
-    ...         "planned_support": ("trust", [2.0, 0.0]),
+    ...         "plan": ("trust", [-9.0, 4.0]),
+    ...         "sector_plan_ytd": ("month", [-1.0, -3.0]),
     ...     },
     ...     coords={"driver": ["pay_afc"]},
     ... )
@@ -68,7 +70,8 @@ def sector_effects(forecast: xr.Dataset) -> xr.DataArray:
     support  0.0 -1.0
     """
     drivers = _over_trusts(forecast.contribution)
-    support = _over_trusts(forecast.support) - forecast.planned_support.sum().item()
+    planned = sector_plan(forecast) - forecast.plan.sum().item()
+    support = _over_trusts(forecast.support) - planned
     return xr.DataArray(
         np.vstack([drivers, support]),
         dims=("effect", "draw"),
@@ -107,6 +110,18 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
     worst_first = np.argsort(trusts.expected_shortfall.values - trusts.plan.values, kind="stable")
     return trusts.isel(unit=worst_first[:count])
+
+
+def sector_plan(forecast: xr.Dataset) -> float:
+    """The provider sector's year-end plan, GBP million, with all support: what no trust agreed to is held for it.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> sector_plan(xr.Dataset({"sector_plan_ytd": ("month", [-800.0, -519.0])}))
+    -519.0
+    """
+    return float(forecast.sector_plan_ytd.isel(month=-1))
 
 
 def plan_after_support(forecast: xr.Dataset) -> xr.DataArray:
@@ -181,7 +196,7 @@ def money(value: float, decimals: int = 0) -> str:
 
 
 def data_notes(attrs: Mapping[Hashable, Any]) -> Iterator[str]:
-    """Say what was filled in, left out, or read and not used yet.
+    """Say what to know of the assumptions, and what was filled in, left out, or read and not used yet.
 
     Parameters
     ----------
@@ -201,6 +216,7 @@ def data_notes(attrs: Mapping[Hashable, Any]) -> Iterator[str]:
     Filled: turnover, by type median
     Read but not used yet: actual
     """
+    yield from json.loads(attrs.get("notes", "[]"))
     for name, rule in json.loads(attrs["filled"]).items():
         yield f"Filled: {name}, by {rule}"
     left_out, not_used = (json.loads(attrs[key]) for key in ("left_out", "not_used_yet"))

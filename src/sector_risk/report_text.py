@@ -24,6 +24,7 @@ from sector_risk.readings import (
     most_at_risk,
     plan_after_support,
     sector_effects,
+    sector_plan,
 )
 
 LABEL_WIDTH = 28  # what the other columns leave of 80
@@ -185,7 +186,7 @@ def _why_table(forecast: xr.Dataset) -> Table:
     effects = sector_effects(forecast)
     low, high = np.quantile(effects.values, (0.05, 0.95), axis=1)
     table = _table("Why: from plan to expected", "Mean", "5%", "95%")
-    table.add_row("Plan, after support", money(plan_after_support(forecast).sum().item()), "", "")
+    table.add_row("Plan, after support", money(sector_plan(forecast)), "", "")
     for effect, *figures in zip(effects.effect.values, effects.mean("draw").values, low, high, strict=True):
         table.add_row(f"  {effect_label(str(effect))}", *map(money, figures))
     sector = forecast.sector_position.values
@@ -213,6 +214,9 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
         f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
         "on the whole NHS's chance of breakeven. Doubt about the assumptions comes on top."
     )
+    held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
+    if held > 0.5:
+        yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
     yield from data_notes(forecast.attrs)
 
 

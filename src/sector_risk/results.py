@@ -9,7 +9,7 @@ from importlib.metadata import version
 import numpy as np
 import xarray as xr
 
-from sector_risk.assumptions import Assumptions
+from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions
 from sector_risk.engine import Draws
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
@@ -33,7 +33,7 @@ def label_forecast(
     contribution = ("driver", "trust", "draw"), draws.contribution
     by_trust = ("trust", "draw")
     before, position, count, gross = draws.sector
-    support = prepared.panel["support_allocation"]
+    support, agreed = prepared.panel["support_allocation"], prepared.panel["control_total_agreed"]
     sector_plan = prepared.plan_path.sum(axis=0) + support.sum() * planned_support_path
     sector_ytd = sector_plan[:, None] + draws.sector_variance
     sector_ytd[-1] = position
@@ -54,7 +54,7 @@ def label_forecast(
         "deficit_count": ("draw", count.astype(np.int32)),
         "gross_deficit": ("draw", gross),
         "plan": ("trust", prepared.panel["plan"]),
-        "planned_support": ("trust", np.where(prepared.panel["control_total_agreed"] > 0, support, 0.0)),
+        "planned_support": ("trust", support * agreed * planned_support_path[-1]),
         "turnover": ("trust", prepared.panel["turnover"]),
         "efficiency_plan": ("trust", prepared.panel["efficiency_plan"]),
     }
@@ -70,6 +70,16 @@ def label_forecast(
     for name in forecast.variables:
         forecast[name].attrs = FORECAST[str(name)].attrs
     return forecast
+
+
+def notes(panel: xr.Dataset, assumptions: Assumptions) -> list[str]:
+    """What a reader of the result must know of the assumptions."""
+    year, default = panel.attrs.get("year", ASSUMPTIONS_YEAR), Assumptions()
+    kept = [name for name in ("pay", "centre") if getattr(assumptions, name) == getattr(default, name)]
+    if year == ASSUMPTIONS_YEAR or not kept:
+        return []
+    topics = " and ".join({"pay": "pay awards", "centre": "central actions"}[name] for name in kept)
+    return [f"The {topics} assumed are those of {ASSUMPTIONS_YEAR}; the panel's year is {year}."]
 
 
 @cache
@@ -92,6 +102,7 @@ def provenance(
         "random_stream": STREAM_VERSION,
         "panel_hash": panel_hash(panel),
         "assumptions": assumptions.to_json(),
+        "notes": json.dumps(notes(panel, assumptions)),
         "regime": regime.to_json(),
         "versions": library_versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

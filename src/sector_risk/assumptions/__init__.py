@@ -26,7 +26,11 @@ from sector_risk.assumptions.settings import (
 )
 from sector_risk.faults import Fault, InputError
 
+ASSUMPTIONS_YEAR = "2018-19"
+"""The year whose pay awards and central actions the defaults describe."""
+
 __all__ = [
+    "ASSUMPTIONS_YEAR",
     "CONFIDENCE",
     "Assumptions",
     "CentralAction",

@@ -27,7 +27,7 @@ class Marginal:
     --------
     >>> ratio = Marginal.of("beta", a=15.4, b=6.6)
     >>> round(float(ratio.ppf(0.5)), 3)
-    0.705
+    0.706
     >>> round(ratio.mean(), 3)
     0.7
     """

@@ -5,6 +5,6 @@ CALIBRATED = (
 )
 CORRELATIONS = "intra-class correlations of trust variances at month 9 of 2025-26: NHS Oversight Framework data"
 SHARED_YEARS = (
-    "sd of the sector's outturn against plan, .17% of turnover over five years; the larger correlation seen within types"
-    " comes from their plans, which the model has apart"
+    "sd of the sector's outturn against plan, .17% of turnover over five years; the larger correlation seen within"
+    " types comes from their plans, which the model has apart"
 )

@@ -107,7 +107,7 @@ def _claims(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, ge
 
 @step
 def _distribute(pot: Any, paid: Any, beat: Any, general: Any) -> None:
-    """Turn totals into rates: share of earnings the pot can pay, pounds a pound beaten, pounds a pound of allocation."""
+    """Turn totals into rates: share of earnings paid, pounds a pound beaten, pounds a pound of allocation."""
     for j in range(beat.size):
         left = max(pot - paid[j], 0.0)
         bonus = min(left, beat[j])
