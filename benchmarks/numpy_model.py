@@ -1,8 +1,9 @@
 """The same year in vectorised NumPy: what a careful analyst would write without a compiler.
 
 It reads the same prepared arrays as the kernels and returns the same results, drawn from NumPy's own generator, so
-its cost is that of the same model. Written to be fast: single precision, in place where it reads well, blocks of draws
-that stay in cache, table look-ups instead of `np.interp`.
+its cost is that of the same model. It is in place where that reads well and looks tables up instead of calling
+`np.interp`. `run` takes it two ways: tuned (single precision, blocks of draws that stay in cache), and as it is usually
+written (double precision, all draws at once).
 """
 
 import numpy as np
@@ -36,15 +37,15 @@ def look_up(table, z):
     return x
 
 
-def latent(prepared, rng, n):
+def latent(prepared, rng, n, dtype):
     """Latent Normals of the seven yearly variates, (variate, T, B)."""
     groups, n_trusts = prepared.groups, len(prepared.codes)
-    z = rng.standard_normal((names.N_VARIATES, n_trusts, n), dtype=F32)
-    lead = rng.standard_normal((4, n), dtype=F32)
+    z = rng.standard_normal((names.N_VARIATES, n_trusts, n), dtype=dtype)
+    lead = rng.standard_normal((4, n), dtype=dtype)
     for v, d in enumerate(DRIVER_OF):
         if not prepared.shared_streams[names.STREAM_OF[v]]:
             continue
-        factor = rng.standard_normal((len(groups.hashes), n), dtype=F32)
+        factor = rng.standard_normal((len(groups.hashes), n), dtype=dtype)
         factor[0] = prepared.sector_mixing[d, : d + 1] @ lead[: d + 1]
         loading = prepared.trusts.loading[v][:, :, None]
         z[v] *= loading[4]
@@ -54,10 +55,10 @@ def latent(prepared, rng, n):
     return z
 
 
-def year(prepared, rng, n):
+def year(prepared, rng, n, dtype):
     """Variance at quarter ends, contributions, sector variance by month, efficiency delivered."""
     t, y = prepared.trusts, prepared.year
-    z = latent(prepared, rng, n)
+    z = latent(prepared, rng, n, dtype)
     for v in range(names.N_VARIATES):
         x = look_up(prepared.tables[v], z[v])
         x *= t.scale[v][:, None]
@@ -67,11 +68,11 @@ def year(prepared, rng, n):
     k, sd = t.efficiency_plan[:, None], t.shock_sd[:, None]
     rate, walked = np.zeros_like(afc), np.zeros_like(afc)
     late = recurrent * slip
-    quarters, sector = np.empty((4, *afc.shape), F32), np.empty((12, n))
+    quarters, sector = np.empty((4, *afc.shape), dtype), np.empty((12, n))
     for m in range(12):
-        shock = rng.standard_normal(afc.shape, dtype=F32)
+        shock = rng.standard_normal(afc.shape, dtype=dtype)
         shock *= sd * y.shock_loading[1]
-        shock += (sd * y.shock_loading[0]) * rng.standard_normal(n, dtype=F32)
+        shock += (sd * y.shock_loading[0]) * rng.standard_normal(n, dtype=dtype)
         rate *= y.persistence
         rate += shock
         walked += rate
@@ -89,7 +90,7 @@ def year(prepared, rng, n):
         if m % 3 == 2:
             quarters[m // 3] = variance
     s = t.recurrent_share[:, None]
-    contribution = np.empty((7, *afc.shape), F32)
+    contribution = np.empty((7, *afc.shape), dtype)
     np.subtract(recurrent, k * s, out=contribution[0])
     np.subtract(one_off, k * (1 - s), out=contribution[1])
     np.multiply(afc, -y.afc[11], out=contribution[2])
@@ -111,7 +112,7 @@ def support(fund, quarters, rng):
     missed = np.zeros_like(earned)
     for q in range(4):
         gate = agreed * (quarters[q] >= fund.gap[q][:, None])
-        access = rng.random(earned.shape, dtype=F32) < fund.access_met
+        access = rng.random(earned.shape, dtype=earned.dtype) < fund.access_met
         share = fund.finance_share * (fund.weights[q] + missed) + (1 - fund.finance_share) * fund.weights[q] * access
         earned += allocation * gate * share
         missed = (1 - gate) * (missed + fund.weights[q])
@@ -119,22 +120,22 @@ def support(fund, quarters, rng):
     claims, general = beat.sum(axis=0, dtype=float), (gate * allocation).sum(axis=0, dtype=float)
     left = np.maximum(fund.pot - earned.sum(axis=0, dtype=float), 0)
     bonus = np.minimum(left, claims)
-    earned += (bonus / np.maximum(claims, 1e-12)).astype(F32) * beat
-    earned += ((left - bonus) / np.maximum(general, 1e-12)).astype(F32) * (gate * allocation)
+    earned += (bonus / np.maximum(claims, 1e-12)) * beat
+    earned += ((left - bonus) / np.maximum(general, 1e-12)) * (gate * allocation)
     return earned
 
 
-def run(prepared, fund, n_draws, seed=0, block=500):
+def run(prepared, fund, n_draws, seed=0, block=500, dtype=F32):
     """Return the same arrays as the fast path: contributions, positions, support, sector sums."""
     rng = np.random.default_rng(seed)
     n_trusts = len(prepared.codes)
-    contribution = np.empty((7, n_trusts, n_draws), F32)
-    before, position, paid = (np.empty((n_trusts, n_draws), F32) for _ in range(3))
+    contribution = np.empty((7, n_trusts, n_draws), dtype)
+    before, position, paid = (np.empty((n_trusts, n_draws), dtype) for _ in range(3))
     sector, ytd, efficiency = np.empty((4, n_draws)), np.empty((12, n_draws)), np.empty(n_draws)
     plan, path = prepared.plan[:, None], prepared.plan_path.sum(axis=0)[:, None]
     for a in range(0, n_draws, block):
         b = min(a + block, n_draws)
-        quarters, contribution[:, :, a:b], ytd[:, a:b], efficiency[a:b] = year(prepared, rng, b - a)
+        quarters, contribution[:, :, a:b], ytd[:, a:b], efficiency[a:b] = year(prepared, rng, b - a, dtype)
         paid[:, a:b] = support(fund, quarters, rng)
         np.add(plan, quarters[3], out=before[:, a:b])
         np.add(before[:, a:b], paid[:, a:b], out=position[:, a:b])

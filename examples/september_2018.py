@@ -48,10 +48,8 @@ def main() -> None:
     print(f"The provider sector: {sector.mean():,.0f} expected, in balance in {chance(sector)} of {N_DRAWS:,} draws.")
     print(f"The whole NHS: {nhs.mean():,.0f} expected, in balance in {chance(nhs)}.")
     print(f"Trusts in deficit: {count.mean():.0f} expected.")
-    print(
-        f"Recurrent savings fall {-missing:,.0f} short, and one-off measures of {found:,.0f} do not make up for it all:"
-    )
-    print("the run rate gets worse as well, and the plan itself was a deficit.")
+    print(f"Recurrent savings fall {-missing:,.0f} short. One-off measures of {found:,.0f} are more than that, but")
+    print("the run rate gets worse, trusts with money to spare spend most of it, and the plan itself was a deficit.")
     print()
     print(f"{'Why, GBP million':40}{'Mean':>8}{'5%':>8}{'95%':>8}{'Moves':>9}")
     print(f"  {'Plan':38}{plan:8,.0f}")

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +75,36 @@ def even_block(n_draws: int, threads: int) -> int:
     return -(-n_draws // (rounds * threads))
 
 
+class Blocks:
+    """First draws of the blocks that are left, handed out to any thread that asks; counts what is done."""
+
+    def __init__(self, starts: range, progress: Progress | None) -> None:
+        self.total = len(starts)
+        self._left, self._done = iter(starts), 0
+        self._lock, self._progress = threading.Lock(), progress
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the next block that no thread has taken; coming back for more says that it is done."""
+        while (first := self._take()) is not None:
+            yield first
+            self._finish()
+
+    def close(self) -> None:
+        """Hand out no more blocks."""
+        with self._lock:
+            self._left = iter(range(0))
+
+    def _take(self) -> int | None:
+        with self._lock:
+            return next(self._left, None)
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._done += 1
+            if self._progress:
+                self._progress(self._done, self.total)
+
+
 def run_blocks(
     prepared: Prepared,
     rules: tuple[PreparedRule, ...],
@@ -86,55 +115,32 @@ def run_blocks(
     progress: Progress | None = None,
 ) -> Draws:
     """Simulate draws 0 .. n_draws - 1; the result does not depend on threads or block size."""
-    n_trusts, block_size = len(prepared.codes), block_size or even_block(n_draws, threads)
-    out = Draws.empty(pressure.N_DRIVERS + len(prepared.drivers), n_trusts, n_draws)
-    starts = list(range(0, n_draws, block_size))
-    stop = threading.Event()
+    block_size = min(block_size or even_block(n_draws, threads), n_draws)
+    out = Draws.empty(pressure.N_DRIVERS + len(prepared.drivers), len(prepared.codes), n_draws)
+    blocks = Blocks(range(0, n_draws, block_size), progress)
 
-    def run(own: Iterator[int]) -> Iterator[int]:
-        scratch = Scratch(prepared, min(block_size, n_draws))
-        for first in own:
-            if stop.is_set():
-                return
-            n = min(block_size, n_draws - first)
-            if n < scratch.size:
-                scratch = Scratch(prepared, n)
+    def work() -> None:
+        scratch = Scratch(prepared, block_size)
+        for first in blocks:
+            if n_draws - first < scratch.size:
+                scratch = Scratch(prepared, n_draws - first)
             run_block(prepared, rules, out, scratch, first)
-            yield first
 
-    _spread(run, starts, min(threads, len(starts)), stop, progress or (lambda done, total: None))
+    on_threads(work, blocks, min(threads, blocks.total))
     return out
 
 
-def _spread(run: Any, starts: list[int], threads: int, stop: threading.Event, progress: Progress) -> None:
-    """Run all blocks on threads that take the next one as they come free; report after each."""
-    done, total, lock = 0, len(starts), threading.Lock()
-    queue = iter(starts)
-
-    def following() -> Iterator[int]:
-        while True:
-            with lock:
-                first = next(queue, None)
-            if first is None:
-                return
-            yield first
-
-    def work() -> None:
-        nonlocal done
-        for _ in run(following()):
-            with lock:
-                done += 1
-                progress(done, total)
-
+def on_threads(work: Callable[[], None], blocks: Blocks, threads: int) -> None:
+    """Let threads work until no block is left; after an error or an interrupt each ends with the block it has."""
     if threads == 1:
         work()
         return
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for future in as_completed([pool.submit(work) for _ in range(threads)]):
-                future.result()
+            for worker in as_completed([pool.submit(work) for _ in range(threads)]):
+                worker.result()
         finally:
-            stop.set()
+            blocks.close()
 
 
 def run_block(prepared: Prepared, rules: tuple[PreparedRule, ...], out: Draws, scratch: Scratch, first: int) -> None:
