@@ -152,3 +152,11 @@ def test_one_off_measures_must_all_be_there_at_the_year_end(end):
     flexibility = sr.Assumptions().flexibility
     with pytest.raises(sr.InputError, match=r"flexibility\.path"):
         flexibility.replace(path=(*flexibility.path[:11], end))
+
+
+def test_evidence_survives_a_second_change_and_names_a_known_value():
+    e = sr.Assumptions().efficiency.replace(ask_effect=0.04, evidence=(("ask_effect", Evidence("a", "D")),))
+    e = e.replace(slippage_sd=0.2, evidence=(("slippage_sd", Evidence("b", "W")),))
+    assert (e.evidence_of("ask_effect").source, e.evidence_of("slippage_sd").source) == ("a", "b")
+    with pytest.raises(sr.InputError, match="ask_effect"):
+        e.replace(evidence=(("ask_efect", Evidence("a", "D")),))

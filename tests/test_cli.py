@@ -105,7 +105,7 @@ class TestMistakes:
     def test_an_unknown_case_names_the_nearest(self):
         result = run("forecast", "--case", "england-2018-91")
         assert result.exit_code == 2
-        assert f"did you mean '{CASE}'?" in result.output
+        assert f"Did you mean '{CASE}'?" in result.output
 
     @pytest.mark.parametrize("option", [("--draws", 0), ("--draws", "many"), ("--threads", 0), ("--seed", "x")])
     def test_a_number_out_of_range(self, option):

@@ -19,7 +19,7 @@ def names_in(folder):
 def forecast():
     made = sr.simulate(sr.load_case("england-2018-19").isel(trust=slice(6)), n_draws=20)
     made["agreed"] = "trust", made.plan.values > -10
-    made["long_code"] = "trust", np.array(["RJ1", "G6V2S", "a", "b", "c", "£ – ŵ"], dtype=object)
+    made["long_code"] = "trust", np.array(["ZZ1", "G6V2S", "a", "b", "c", "£ – ŵ"], dtype=object)
     made.position.attrs = {"units": "GBP million", "long_name": "year-end position"}
     return made.assign_attrs(share=0.25)
 

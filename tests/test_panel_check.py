@@ -15,7 +15,7 @@ from sector_risk.panel import check_panel, make_panel
 def table(**changes):
     """Five trusts, with columns replaced or added."""
     columns = {
-        "trust": ["RJ1", "RV3", "RY4", "RT5", "RX6"],
+        "trust": ["ZZ1", "ZZ3", "RY4", "ZZ5", "RX6"],
         "region": ["London", "London", "Midlands", "South West", "North West"],
         "trust_type": ["Acute", "Mental health", "Community", "Acute", "Ambulance"],
         "turnover": [1600.0, 430.0, 150.0, 500.0, 240.0],
@@ -118,15 +118,15 @@ def test_a_hundredth_is_off_the_scale_too():
 
 
 def test_blank_and_duplicate_codes():
-    faults = faults_of(make_panel, table(trust=["RJ1", "", "rj1", "RT5", "RT5"]))
+    faults = faults_of(make_panel, table(trust=["ZZ1", "", "zz1", "ZZ5", "ZZ5"]))
     assert [(fault.row, fault.rule) for fault in faults] == [
         (3, "blank trust code"),
         (4, "duplicate trust code (also in row 2)"),
         (6, "duplicate trust code (also in row 5)"),
     ]
-    assert faults[1].value == "rj1"
+    assert faults[1].value == "zz1"
     assert {fault.variable for fault in faults} == {"trust"}
-    faults = faults_of(check_panel, dataset(trust=["RJ1", "", "rj1", "RT5", "RT5"]))
+    faults = faults_of(check_panel, dataset(trust=["ZZ1", "", "zz1", "ZZ5", "ZZ5"]))
     assert [fault.rule for fault in faults] == [
         "blank trust code",
         "duplicate trust code",
@@ -208,7 +208,7 @@ def test_thousands_without_a_turnover_are_not_dozens_of_faults():
 
 def test_all_faults_come_in_one_report_in_the_order_of_the_rows():
     frame = table(
-        trust=["RJ1", "RV3", "RY4", "RT5", "RJ1"],
+        trust=["ZZ1", "ZZ3", "RY4", "ZZ5", "ZZ1"],
         region=["Lundon", "London", "Midlands", "South West", "North West"],
         turnover=["1600", "tbc", "-1", "500", "240"],
         efficiency_plan=[70.0, 18.0, 6.0, -20.0, 9.0],
@@ -287,7 +287,7 @@ def test_text_in_an_object_array():
     given = dataset().assign(actual=monthly(-1.0).astype(object))
     given["actual"][1, 2] = "soon"
     (fault,) = faults_of(check_panel, given)
-    assert (fault.trust, fault.variable, fault.value) == ("RV3", "actual_m3", "soon")
+    assert (fault.trust, fault.variable, fault.value) == ("ZZ3", "actual_m3", "soon")
 
 
 def test_per_cent_by_its_units():

@@ -21,8 +21,8 @@ shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the published files are
 
 HEADER = ["trust", "region", "trust_type", "turnover", "plan", "efficiency_plan"]
 ROWS = [
-    ["RJ1", "London", "Acute", "1600", "-40", "70"],
-    ["RV3", "London", "Mental health", "430", "2.5", "18"],
+    ["ZZ1", "London", "Acute", "1600", "-40", "70"],
+    ["ZZ3", "London", "Mental health", "430", "2.5", "18"],
     ["RY4", "East of England", "Community", "150", "0", "6"],
 ]
 
@@ -55,7 +55,7 @@ def only_fault(call, *arguments, **settings):
 
 def test_a_csv_becomes_a_panel(tmp_path):
     panel = read_panel(written(tmp_path / "plans_2018-19.csv"))
-    assert panel["trust"].values.tolist() == ["RJ1", "RV3", "RY4"]
+    assert panel["trust"].values.tolist() == ["ZZ1", "ZZ3", "RY4"]
     assert panel["plan"].values.tolist() == [-40.0, 2.5, 0.0]
     assert panel["plan"].dtype == np.float64
     assert panel["plan"].attrs == {
@@ -79,7 +79,7 @@ def test_silent_defaults_are_recorded(tmp_path):
     np.testing.assert_array_equal(panel["control_total"], panel["plan"])
     assert panel["control_total_agreed"].dtype == bool
     assert not panel["control_total_agreed"].any()
-    assert panel["name"].values.tolist() == ["RJ1", "RV3", "RY4"]
+    assert panel["name"].values.tolist() == ["ZZ1", "ZZ3", "RY4"]
     assert set(panel["system"].values) == {"not stated"}
     assert set(json.loads(panel.attrs["filled"])) == {
         "efficiency_recurrent_share",
@@ -106,7 +106,7 @@ def test_encodings(tmp_path, encoding):
     [("1,600", 1600), (" £1,600.5 ", 1600.5), ("£1,234,567", None), ("1.6e3", 1600), ("+1600", 1600)],
 )
 def test_numbers_as_accountants_write_them(tmp_path, text, number):
-    path = written(tmp_path / "plans.csv", [["RJ1", "London", "Acute", text, "0", "0"]])
+    path = written(tmp_path / "plans.csv", [["ZZ1", "London", "Acute", text, "0", "0"]])
     if number is None:
         with pytest.warns(InputWarning, match="implausible scale"):
             read_panel(path)
@@ -116,23 +116,23 @@ def test_numbers_as_accountants_write_them(tmp_path, text, number):
 
 @pytest.mark.parametrize(("text", "number"), [("(12.5)", -12.5), ("−3", -3), ("(£1.5)", -1.5), ("-£4", -4), ("(0)", 0)])
 def test_negatives(tmp_path, text, number):
-    plan = read_panel(written(tmp_path / "p.csv", [["RJ1", "London", "Acute", "1600", text, "0"]]))["plan"]
+    plan = read_panel(written(tmp_path / "p.csv", [["ZZ1", "London", "Acute", "1600", text, "0"]]))["plan"]
     assert float(plan[0]) == number
     assert not np.signbit(plan.values[0]) or number < 0
 
 
 @pytest.mark.parametrize("text", ["tbc", "1,23", "1.2.3", "(-3)", "12m", "#REF!", "2019-03-31", "1 600"])
 def test_text_in_a_number(tmp_path, text):
-    rows = [ROWS[0], ["RV3", "London", "Mental health", "430", text, "18"]]
+    rows = [ROWS[0], ["ZZ3", "London", "Mental health", "430", text, "18"]]
     fault = only_fault(read_panel, written(tmp_path / "plans.csv", rows))
-    assert (fault.row, fault.trust, fault.variable, fault.value) == (3, "RV3", "plan", text)
+    assert (fault.row, fault.trust, fault.variable, fault.value) == (3, "ZZ3", "plan", text)
     assert fault.rule == "text in a number"
     assert "Type a number" in fault.remedy
 
 
 @pytest.mark.parametrize("blank", ["", "-", "n/a", "N/A", " – "])
 def test_missing_cells_are_filled_by_rule(tmp_path, blank):
-    rows = [ROWS[0], ["RV3", "London", "Mental health", blank, "2.5", blank]]
+    rows = [ROWS[0], ["ZZ3", "London", "Mental health", blank, "2.5", blank]]
     with pytest.warns(InputWarning) as caught:
         panel = read_panel(written(tmp_path / "plans_2018-19.csv", rows))
     assert [str(warning.message).split()[0] for warning in caught] == ["turnover", "efficiency_plan"]
@@ -181,7 +181,7 @@ def test_monthly_columns_in_any_spelling():
     table["actual_m1"], table["Actual M02"] = ["-1", "0", ""], ["-2", "0.5", ""]
     panel = make_panel(table)
     assert panel["month"].values.tolist() == list(range(1, 13))
-    assert panel["actual"].sel(trust="RJ1").values[:3].tolist()[:2] == [-1.0, -2.0]
+    assert panel["actual"].sel(trust="ZZ1").values[:3].tolist()[:2] == [-1.0, -2.0]
     assert json.loads(panel.attrs["not_used_yet"]) == ["actual"]
 
 
@@ -197,7 +197,7 @@ def test_flags():
     table = frame().assign(control_total_agreed=["Yes", "no", ""], support_allocation=["0", "1", "2"])
     assert make_panel(table)["control_total_agreed"].values.tolist() == [True, False, True]
     fault = only_fault(make_panel, table.assign(control_total_agreed=["perhaps", "0", "1"]))
-    assert (fault.row, fault.trust, fault.variable) == (2, "RJ1", "control_total_agreed")
+    assert (fault.row, fault.trust, fault.variable) == (2, "ZZ1", "control_total_agreed")
     assert "yes or no" in fault.remedy
 
 
@@ -313,7 +313,7 @@ def test_slips_of_the_pen_are_asked_about_and_strangers_are_not():
 
 
 def test_blank_rows_keep_their_numbers(tmp_path):
-    rows = [ROWS[0], [], ["", "", "", "", "", ""], ["RV3", "London", "Mental health", "430", "tbc", "18"]]
+    rows = [ROWS[0], [], ["", "", "", "", "", ""], ["ZZ3", "London", "Mental health", "430", "tbc", "18"]]
     assert only_fault(read_panel, written(tmp_path / "plans.csv", rows)).row == 5
 
 
@@ -352,10 +352,10 @@ def test_other_formats_give_the_same_panel(tmp_path, suffix):
 
 def test_rows_of_a_workbook_are_numbered_as_the_spreadsheet_shows_them(tmp_path):
     pytest.importorskip("python_calamine")
-    bad = ["RV3", "London", "Mental health", 430, datetime.date(2019, 3, 31), 18]
+    bad = ["ZZ3", "London", "Mental health", 430, datetime.date(2019, 3, 31), 18]
     path = workbook(tmp_path / "plans.xlsx", [[], HEADER, ROWS[0], [], bad])
     fault = only_fault(read_panel, path)
-    assert (fault.row, fault.trust, fault.value) == (5, "RV3", "2019-03-31")
+    assert (fault.row, fault.trust, fault.value) == (5, "ZZ3", "2019-03-31")
 
 
 @pytest.mark.parametrize("rows", [[], [HEADER], [HEADER, ["", ""]]])
@@ -431,10 +431,10 @@ def test_a_csv_that_cannot_be_taken_apart(tmp_path):
 
 def test_a_frame_keeps_its_named_index_and_its_types():
     table = frame().assign(**{name: frame()[name].astype(float) for name in HEADER[3:]}).set_index("trust")
-    table.loc["RV3", "efficiency_plan"] = np.nan
+    table.loc["ZZ3", "efficiency_plan"] = np.nan
     with pytest.warns(InputWarning, match="sector rate"):
         panel = make_panel(table)
-    assert panel["trust"].values.tolist() == ["RJ1", "RV3", "RY4"]
+    assert panel["trust"].values.tolist() == ["ZZ1", "ZZ3", "RY4"]
     assert float(panel["turnover"][0]) == 1600.0
 
 

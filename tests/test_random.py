@@ -88,14 +88,14 @@ def test_streams_of_many_seeds_never_meet():
 
 def test_colliding_hashes_are_refused(monkeypatch):
     monkeypatch.setattr("sector_risk.kernels.random.label_hash", lambda label: np.zeros(2, np.uint32))
-    with pytest.raises(ValueError, match="'RJ1' and 'RJ2' have the same 64-bit hash"):
-        label_hashes(["RJ1", "RJ2"])
+    with pytest.raises(ValueError, match="'ZZ1' and 'ZZ2' have the same 64-bit hash"):
+        label_hashes(["ZZ1", "ZZ2"])
 
 
 def test_normals_are_standard_normal():
     """Kolmogorov-Smirnov on 2**20 values an item; correlations within four standard errors of zero."""
     n = 2**20
-    z = normals(1, "efficiency", ["RJ1"], 0, n)[0]
+    z = normals(1, "efficiency", ["ZZ1"], 0, n)[0]
     for item in z:
         assert stats.kstest(item, "norm").pvalue > 1e-4
         assert stats.kurtosis(item) == pytest.approx(0.0, abs=4 * np.sqrt(24 / n))

@@ -77,14 +77,14 @@ def test_headers(header, column):
 def test_a_report_counts_and_names_every_fault():
     error = InputError(
         [
-            Fault("a.csv", "text in a number", "tbc", "Type a number.", "RJ1", "plan", 3),
-            Fault("a.csv", "unknown region", "Lundon", "Did you mean 'London'?", "RJ2", "region", 4),
+            Fault("a.csv", "text in a number", "tbc", "Type a number.", "ZZ1", "plan", 3),
+            Fault("a.csv", "unknown region", "Lundon", "Did you mean 'London'?", "ZZ2", "region", 4),
         ]
     )
     assert str(error).splitlines() == [
         "2 faults in a.csv:",
-        "  row 3, trust RJ1, plan: text in a number ('tbc'). Type a number.",
-        "  row 4, trust RJ2, region: unknown region ('Lundon'). Did you mean 'London'?",
+        "  row 3, trust ZZ1, plan: text in a number ('tbc'). Type a number.",
+        "  row 4, trust ZZ2, region: unknown region ('Lundon'). Did you mean 'London'?",
     ]
 
 

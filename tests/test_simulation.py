@@ -282,3 +282,19 @@ def test_assumptions_of_another_year_are_pointed_out(case):
     (note,) = json.loads(sr.simulate(later, n_draws=2).attrs["notes"])
     assert "pay awards and central actions assumed are those of 2018-19" in note
     assert json.loads(sr.simulate(case, n_draws=2).attrs["notes"]) == []
+
+
+def test_a_driver_may_not_take_a_name_of_the_library():
+    with pytest.raises(sr.InputError, match="pay_afc"):
+        sr.driver("pay_afc", items=1, shares=sr.Shares(), source="test")
+
+
+def test_assumptions_must_be_assumptions(case):
+    with pytest.raises(sr.InputError, match="from_toml"):
+        sr.simulate(case, "assumptions.toml", n_draws=2)
+
+
+def test_text_beside_the_numbers_is_no_harm(case):
+    panel = small(case)
+    panel["comment"] = "trust", np.full(panel.sizes["trust"], "seen")
+    assert sr.simulate(panel, n_draws=2).sizes["draw"] == 2

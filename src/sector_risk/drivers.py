@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.assumptions import Shares
-from sector_risk.faults import Fault, InputError, nearest
+from sector_risk.faults import Fault, InputError, as_sentence, nearest
+from sector_risk.kernels.pressure import DRIVERS
 
 Pressure = Callable[[NDArray[np.float32], Mapping[str, NDArray[np.float64]]], NDArray[np.float32]]
 
@@ -28,7 +29,7 @@ class Driver:
         shape (trust,); the result has shape (trust, 12, draw).
     items : Normals a trust needs per draw (12 for one a month)
     shares : dependence between trusts (`Shares`); independence must be said
-    source : where the driver comes from, for the log
+    source : where the driver comes from; results carry it in the attribute `drivers`
     """
 
     name: str
@@ -38,11 +39,17 @@ class Driver:
     source: str
 
 
+RESERVED = (*DRIVERS, "one_off", "favourable_spent")
 _REGISTERED: dict[str, Driver] = {}
 
 
 def driver(name: str, *, items: int, shares: Shares, source: str) -> Callable[[Pressure], Pressure]:
     """Register a function as a driver; registering the same name again replaces it.
+
+    Raises
+    ------
+    InputError
+        If the name is one that results use themselves.
 
     Examples
     --------
@@ -53,6 +60,9 @@ def driver(name: str, *, items: int, shares: Shares, source: str) -> Callable[[P
     ...     months = np.clip(np.arange(1, 13) - 8, 0, None) / 4
     ...     return (cost[:, None, :] * months[:, None]).astype(np.float32)
     """
+    if name in RESERVED:
+        rule = "the name is taken by a driver of the library"
+        raise InputError([Fault("drivers", rule, name, "Choose another name.")])
 
     def register(pressure: Pressure) -> Pressure:
         _REGISTERED[name] = Driver(name, pressure, items, shares, source)
@@ -71,5 +81,5 @@ def registered(names: tuple[str, ...]) -> tuple[Driver, ...]:
 
 def _unknown(name: str) -> Fault:
     known = list(_REGISTERED)
-    remedy = nearest(name, known) or "Register it first with the driver decorator."
+    remedy = as_sentence(nearest(name, known) or "register it first with the driver decorator.")
     return Fault("assumptions", "no driver is registered under this name", name, remedy, variable="drivers")

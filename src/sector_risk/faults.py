@@ -38,8 +38,8 @@ class Fault:
 
     Examples
     --------
-    >>> print(Fault("plans.csv", "text in a number", "tbc", "Type a number.", "RJ1", "plan", 7))
-    row 7, trust RJ1, plan: text in a number ('tbc'). Type a number.
+    >>> print(Fault("plans.csv", "text in a number", "tbc", "Type a number.", "ZZ1", "plan", 7))
+    row 7, trust ZZ1, plan: text in a number ('tbc'). Type a number.
     """
 
     place: str

@@ -95,7 +95,11 @@ def shared_streams(dependence: Dependence) -> tuple[bool, ...]:
 
 def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
     """Return the panel's yearly numbers as float64 arrays; formula funding where the panel gives none."""
-    numbers = {str(k): v.values.astype(float) for k, v in panel.data_vars.items() if v.dims == ("trust",)}
+    numbers = {
+        str(k): v.values.astype(float)
+        for k, v in panel.data_vars.items()
+        if v.dims == ("trust",) and v.dtype.kind in "biuf"
+    }
     formula = assumptions.pay.funding_afc(numbers["pay_afc"])
     given = numbers.get("pay_award_funding", formula)
     return numbers | {"pay_award_funding": np.where(np.isnan(given), formula, given)}

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions
+from sector_risk.drivers import Driver
 from sector_risk.engine import Draws
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
@@ -90,7 +91,7 @@ def library_versions() -> str:
 
 
 def provenance(
-    panel: xr.Dataset, assumptions: Assumptions, regime: Regime, n_draws: int, seed: int
+    panel: xr.Dataset, assumptions: Assumptions, regime: Regime, drivers: tuple[Driver, ...], n_draws: int, seed: int
 ) -> dict[str, str | int]:
     """Attributes that say how a forecast was made; plain strings and numbers survive netCDF and Zarr."""
     kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
@@ -103,6 +104,7 @@ def provenance(
         "panel_hash": panel_hash(panel),
         "assumptions": assumptions.to_json(),
         "notes": json.dumps(notes(panel, assumptions)),
+        "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in drivers}),
         "regime": regime.to_json(),
         "versions": library_versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

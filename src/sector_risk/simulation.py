@@ -69,9 +69,9 @@ def simulate(
     >>> bool(abs(forecast["contribution"].sum("driver") - variance).max() < 1e-3)
     True
     """
-    check_settings(n_draws, seed, threads, block_size)
+    assumptions = Assumptions() if assumptions is None else assumptions
+    check_settings(assumptions, n_draws, seed, threads, block_size)
     panel = check_panel(panel)
-    assumptions = assumptions or Assumptions()
     prepared = prepare(panel, assumptions, seed)
     chosen = regime_for(regime, float(prepared.panel["support_allocation"].sum()))
     rules = tuple(rule.prepare(prepared.codes, prepared.panel, seed) for rule in chosen.rules)
@@ -85,11 +85,11 @@ def simulate(
     )
     central = central_actions(assumptions, seed, n_draws)
     forecast = label_forecast(draws, central, panel, prepared, planned_support_path(chosen))
-    forecast.attrs = provenance(panel, assumptions, chosen, n_draws, seed)
+    forecast.attrs = provenance(panel, assumptions, chosen, prepared.drivers, n_draws, seed)
     return forecast
 
 
-def check_settings(n_draws: int, seed: int, threads: int | None, block_size: int | None) -> None:
+def check_settings(assumptions: object, n_draws: int, seed: int, threads: int | None, block_size: int | None) -> None:
     """Raise one `InputError` for all faults of the run's settings."""
     limits = {
         "n_draws": (n_draws, 1, MAX_DRAWS),
@@ -108,6 +108,9 @@ def check_settings(n_draws: int, seed: int, threads: int | None, block_size: int
         for name, (value, low, high) in limits.items()
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low or (high and value > high)
     ]
+    if not isinstance(assumptions, Assumptions):
+        remedy = "Give Assumptions, for example Assumptions.from_toml(path)."
+        faults.append(Fault("simulate", "not assumptions", str(assumptions), remedy, variable="assumptions"))
     if faults:
         raise InputError(faults)
 

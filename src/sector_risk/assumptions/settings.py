@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from sector_risk.assumptions.marginal import Marginal
-from sector_risk.faults import Fault, InputError, nearest
+from sector_risk.faults import Fault, InputError, as_sentence, nearest
 
 CONFIDENCE = {
     "V": "verified in a copy of the named source",
@@ -99,7 +99,7 @@ class Settings:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some values changed."""
         kept = tuple((name, e) for name, e in self.evidence if name not in changes)
-        return dataclasses.replace(self, **({"evidence": kept} | changes))
+        return dataclasses.replace(self, **changes | {"evidence": (*kept, *changes.get("evidence", ()))})
 
     def _usual_evidence(self, name: str) -> Evidence:
         """Evidence of a value that was given without one: the default's own, or the user."""
@@ -112,10 +112,12 @@ class Settings:
         for name, f in self.assumptions().items():
             problem = _problem(getattr(self, name), f.default, f.metadata["low"], f.metadata["high"])
             if problem:
-                meaning = f"It is the {f.metadata['meaning']} ({f.metadata['unit']})."
+                meaning = as_sentence(f"{f.metadata['meaning']} ({f.metadata['unit']}).")
                 came = str(getattr(self, name))
                 yield Fault("assumptions", problem, came, meaning, variable=f"{place}.{name}")
         for name, e in self.evidence:
+            if name not in self.assumptions():
+                yield unknown_key(place, name, self.assumptions())
             if e.confidence not in CONFIDENCE:
                 remedy = f"use one of {', '.join(CONFIDENCE)}"
                 where = f"{place}.{name}"
@@ -191,7 +193,7 @@ def from_section(cls: type[Any], section: Mapping[str, Any], place: str, **fixed
 def unknown_key(place: str, key: str, known: Any) -> Fault:
     """Fault for a key that is not known."""
     where = f"{place}.{key}" if place else key
-    remedy = nearest(key, list(known)) or f"known keys: {', '.join(known)}"
+    remedy = as_sentence(nearest(key, list(known)) or f"known keys: {', '.join(known)}.")
     return Fault("assumptions", "unknown key", key, remedy, variable=where)
 
 

@@ -4,7 +4,7 @@ from importlib.resources import as_file, files
 
 import xarray as xr
 
-from sector_risk.faults import Fault, InputError, nearest
+from sector_risk.faults import Fault, InputError, as_sentence, nearest
 from sector_risk.panel import read_panel
 
 CASES = {
@@ -54,7 +54,7 @@ def load_case(name: str) -> xr.Dataset:
     -519.0
     """
     if name not in CASES:
-        remedy = nearest(name, list(CASES)) or f"Use one of: {', '.join(CASES)}."
+        remedy = as_sentence(nearest(name, list(CASES)) or f"use one of: {', '.join(CASES)}.")
         raise InputError([Fault("cases", "no case of this name", name, remedy)])
     with as_file(files("sector_risk.cases") / f"{name}.csv") as path:
         panel = read_panel(path)

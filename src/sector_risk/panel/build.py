@@ -76,8 +76,8 @@ def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, ye
     >>> file = Path(folder.name, "plans_2018-19.csv")
     >>> _ = file.write_text(
     ...     "ODS code,Region,Trust type,Turnover,Plan,Efficiency plan\n"
-    ...     "RJ1,London,Acute - Teaching,\"1,600\",(40.0),70\n"
-    ...     "RV3,London,Mental health,430,2.5,18\n"
+    ...     "ZZ1,London,Acute - Teaching,\"1,600\",(40.0),70\n"
+    ...     "ZZ3,London,Mental health,430,2.5,18\n"
     ... )
     >>> panel = read_panel(file)
     >>> panel["plan"].values.tolist(), panel.attrs["year"]
@@ -123,7 +123,7 @@ def make_panel(
     --------
     >>> table = pd.DataFrame(
     ...     {
-    ...         "trust": ["RJ1"],
+    ...         "trust": ["ZZ1"],
     ...         "region": ["London"],
     ...         "trust_type": ["Acute"],
     ...         "plan_pct": [-2.0],
@@ -132,7 +132,7 @@ def make_panel(
     ...     }
     ... )
     >>> panel = make_panel(table, year="2018-19")
-    >>> float(panel["plan"].sel(trust="RJ1")), float(panel["efficiency_plan"].sel(trust="RJ1"))
+    >>> float(panel["plan"].sel(trust="ZZ1")), float(panel["efficiency_plan"].sel(trust="ZZ1"))
     (-32.0, 64.0)
     """
     panel, messages = _from_table(frame_table(table, source), mapping, year)
@@ -169,13 +169,13 @@ def check_panel(panel: xr.Dataset) -> xr.Dataset:
     ...         "efficiency_plan": ("trust", [70.0]),
     ...     },
     ...     coords={
-    ...         "trust": ["RJ1"],
+    ...         "trust": ["ZZ1"],
     ...         "region": ("trust", ["London"]),
     ...         "trust_type": ("trust", ["Acute"]),
     ...     },
     ... )
     >>> complete = check_panel(panel)
-    >>> float(complete["control_total"].sel(trust="RJ1"))
+    >>> float(complete["control_total"].sel(trust="ZZ1"))
     -40.0
     >>> check_panel(complete).identical(complete)
     True

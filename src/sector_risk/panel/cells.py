@@ -28,8 +28,8 @@ def as_text(cell: object) -> str:
 
     Examples
     --------
-    >>> [as_text(cell) for cell in ("  RJ1 ", 5.0, 0.1, None, float("nan"), True)]
-    ['RJ1', '5', '0.1', '', '', 'True']
+    >>> [as_text(cell) for cell in ("  ZZ1 ", 5.0, 0.1, None, float("nan"), True)]
+    ['ZZ1', '5', '0.1', '', '', 'True']
     """
     if isinstance(cell, str):
         return cell.strip()

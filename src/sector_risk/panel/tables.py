@@ -114,8 +114,8 @@ def frame_table(frame: pd.DataFrame, source: str = "table") -> Table:
 
     Examples
     --------
-    >>> frame_table(pd.DataFrame({"trust": ["RJ1"], "plan": [-2.5]})).body
-    (('RJ1', '-2.5'),)
+    >>> frame_table(pd.DataFrame({"trust": ["ZZ1"], "plan": [-2.5]})).body
+    (('ZZ1', '-2.5'),)
     """
     return table_from_rows(_frame_rows(frame), source)
 

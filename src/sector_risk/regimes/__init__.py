@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from sector_risk.faults import Fault, InputError, nearest
+from sector_risk.faults import Fault, InputError, as_sentence, nearest
 from sector_risk.regimes.rule import Block, Panel, PreparedRule, Rule
 from sector_risk.regimes.sustainability import SustainabilityFunding
 
@@ -42,6 +42,6 @@ def regime_for(choice: Regime | str | None, allocations: float) -> Regime:
         return choice
     name = choice or ("2018-19" if allocations > 0.0 else "none")
     if name not in REGIMES:
-        remedy = nearest(name, list(REGIMES)) or f"use one of {', '.join(REGIMES)}"
+        remedy = as_sentence(nearest(name, list(REGIMES)) or f"use one of {', '.join(REGIMES)}.")
         raise InputError([Fault("regime", "unknown regime", name, remedy)])
     return REGIMES[name]
