@@ -8,7 +8,7 @@ DRAWS ?= 10000
 OUT ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help forecast test lint docs bench bench-smoke clean
+.PHONY: help forecast test coverage lint docs bench bench-smoke clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ forecast: $(VENV)/.run  ## install, then forecast the bundled case: prints the a
 
 test: $(VENV)/.test  ## install, then run the tests
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.test  ## which kernel lines the tests run (compiler off, small sizes)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -W ignore::RuntimeWarning --cov=sector_risk.kernels --cov-report=term-missing \
+	  tests/test_support.py tests/test_kernels.py tests/test_summary.py -k "hand or lost or short_rows or sorting or one_draw"
 
 lint: $(VENV)/.lint  ## style, format and types
 	$(BIN)/ruff check .

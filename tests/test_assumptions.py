@@ -142,7 +142,7 @@ def test_months_of_effect():
 
 
 def test_delivery_falls_with_the_ask():
-    effect = Efficiency().delivery_effect(np.array([30.0, 50.0]), np.array([1000.0, 1000.0]))
+    effect = Efficiency().delivery_effect(np.array([3.0, 5.0]), np.array([4.0, 4.0]))
     # Asks of 3% and 5% around an average of 4%: one point each side at .025 of a mean of .70.
     np.testing.assert_allclose(effect, [1 + 0.025 / 0.7, 1 - 0.025 / 0.7], rtol=1e-3)
 
@@ -160,3 +160,30 @@ def test_evidence_survives_a_second_change_and_names_a_known_value():
     assert (e.evidence_of("ask_effect").source, e.evidence_of("slippage_sd").source) == ("a", "b")
     with pytest.raises(sr.InputError, match="ask_effect"):
         e.replace(evidence=(("ask_efect", Evidence("a", "D")),))
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("[dependence]\ntail_dof = inf", "must be a number"),
+        ("[pay]\nmonth_medical = 7.5", "must be a whole number"),
+        (
+            '[efficiency]\nrecurrent_ratio = { family = "norm", mean = 0.7, sd = 0.05 }',
+            "norm has no parameter mean, sd",
+        ),
+        ('[efficiency]\nrecurrent_ratio = { family = "beta", a = "x", b = 1.0 }', "is not a number"),
+        ('[efficiency]\nask_effect = { value = 0.03, sorce = "me" }', "Did you mean 'source'?"),
+        ("[deterioration]\nseason = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "must not all be zero"),
+        ("[centre]\nactions = [3]", "must be a table"),
+        ('[[centre.actions]]\nname = "r"\n[[centre.actions]]\nname = "r"', "a name occurs twice"),
+        ('drivers = ["u", "u"]', "a name occurs twice"),
+    ],
+)
+def test_settings_that_would_run_and_mislead_are_refused(text, rule):
+    with pytest.raises(sr.InputError, match=rule.replace("?", r"\?")):
+        sr.Assumptions.from_toml(text)
+
+
+def test_a_group_of_the_wrong_kind_is_refused():
+    with pytest.raises(sr.InputError, match="must be Pay"):
+        sr.Assumptions(pay=3)

@@ -15,7 +15,7 @@ from sector_risk.panel import check_panel, make_panel
 def table(**changes):
     """Five trusts, with columns replaced or added."""
     columns = {
-        "trust": ["ZZ1", "ZZ3", "RY4", "ZZ5", "RX6"],
+        "trust": ["ZZ1", "ZZ3", "ZZ4", "ZZ5", "ZZ6"],
         "region": ["London", "London", "Midlands", "South West", "North West"],
         "trust_type": ["Acute", "Mental health", "Community", "Acute", "Ambulance"],
         "turnover": [1600.0, 430.0, 150.0, 500.0, 240.0],
@@ -99,7 +99,7 @@ ONE_ROW = {
 def test_a_fault_has_row_trust_variable_value_and_remedy(rule):
     changes, variable, value, remedy = ONE_ROW[rule]
     (fault,) = faults_of(make_panel, table(**changes))
-    assert (fault.rule, fault.row, fault.trust) == (rule, 4, "RY4")
+    assert (fault.rule, fault.row, fault.trust) == (rule, 4, "ZZ4")
     assert (fault.variable, fault.value) == (variable, value)
     assert remedy in fault.remedy
 
@@ -108,7 +108,7 @@ def test_a_fault_has_row_trust_variable_value_and_remedy(rule):
 def test_a_dataset_is_held_to_the_same_rules(rule):
     changes, variable, value, _ = ONE_ROW[rule]
     (fault,) = faults_of(check_panel, dataset(**changes))
-    assert (fault.rule, fault.row, fault.trust) == (rule, None, "RY4")
+    assert (fault.rule, fault.row, fault.trust) == (rule, None, "ZZ4")
     assert (fault.variable, fault.value) == (variable, value)
 
 
@@ -138,7 +138,7 @@ def test_blank_and_duplicate_codes():
 def test_per_cent_above_a_hundred():
     frame = table().drop(columns="plan").assign(plan_pct=[0.0, 0.0, -250.0, 0.0, 0.0])
     (fault,) = faults_of(make_panel, frame)
-    assert (fault.row, fault.trust, fault.variable, fault.value) == (4, "RY4", "plan", "-250")
+    assert (fault.row, fault.trust, fault.variable, fault.value) == (4, "ZZ4", "plan", "-250")
     assert fault.rule == "more than 100 per cent"
     assert "GBP million" in fault.remedy
     (fault,) = faults_of(make_panel, table(ytd_var_pct_M6=[0.0, 0.0, 101.0, 0.0, 0.0]))
@@ -149,7 +149,7 @@ def test_a_hole_in_actual():
     months = {f"actual_m{m}": [-1.0 * m, m, 0.0, 0.0, np.nan] for m in range(1, 5)}
     months["actual_m2"] = [-2.0, 2.0, np.nan, 0.0, np.nan]
     (fault,) = faults_of(make_panel, table(**months))
-    assert (fault.row, fault.trust, fault.variable) == (4, "RY4", "actual_m2")
+    assert (fault.row, fault.trust, fault.variable) == (4, "ZZ4", "actual_m2")
     assert fault.rule == "a month is missing before month 4"
     assert "every month so far" in fault.remedy
     months["actual_m2"] = [-2.0, 2.0, "tbc", 0.0, np.nan]
@@ -166,10 +166,10 @@ def test_trusts_without_a_plan_are_left_out_and_not_looked_at():
         plan=[-40.0, 2.5, blank, -5.0, 0.0],
         efficiency_plan=[70.0, 18.0, blank, 20.0, 9.0],
     )
-    with pytest.warns(InputWarning, match="1 trust has no plan .* left out: RY4"):
+    with pytest.warns(InputWarning, match="1 trust has no plan .* left out: ZZ4"):
         panel = make_panel(frame)
-    assert "RY4" not in panel["trust"]
-    assert json.loads(panel.attrs["left_out"]) == ["RY4"]
+    assert "ZZ4" not in panel["trust"]
+    assert json.loads(panel.attrs["left_out"]) == ["ZZ4"]
 
 
 def test_a_trust_with_an_unreadable_figure_is_not_left_out():
@@ -208,7 +208,7 @@ def test_thousands_without_a_turnover_are_not_dozens_of_faults():
 
 def test_all_faults_come_in_one_report_in_the_order_of_the_rows():
     frame = table(
-        trust=["ZZ1", "ZZ3", "RY4", "ZZ5", "ZZ1"],
+        trust=["ZZ1", "ZZ3", "ZZ4", "ZZ5", "ZZ1"],
         region=["Lundon", "London", "Midlands", "South West", "North West"],
         turnover=["1600", "tbc", "-1", "500", "240"],
         efficiency_plan=[70.0, 18.0, 6.0, -20.0, 9.0],
@@ -251,7 +251,7 @@ def test_filling_and_leaving_out_survive_a_second_check():
         once = check_panel(given.assign_attrs(year="2025/26"))
     assert len(caught) == 3
     assert once.attrs["year"] == "2025-26"
-    assert json.loads(once.attrs["left_out"]) == ["RY4"]
+    assert json.loads(once.attrs["left_out"]) == ["ZZ4"]
     xr.testing.assert_identical(check_panel(once), once)
 
 
@@ -316,3 +316,13 @@ def test_shapes():
 def test_a_dataset_s_slips_of_the_pen():
     with pytest.warns(InputWarning, match="effciency_delivered"):
         check_panel(dataset().assign(effciency_delivered=("trust", np.zeros(5))))
+
+
+def test_a_planned_path_ends_at_the_plan():
+    made = table()
+    for month in range(1, 13):
+        made[f"plan_ytd_m{month}"] = made["plan"] * month / 12
+    make_panel(made)
+    made.loc[made.index[0], "plan_ytd_m12"] = 99
+    (fault,) = faults_of(make_panel, made)
+    assert (fault.variable, fault.rule) == ("plan_ytd_m12", "month 12 is not the plan")

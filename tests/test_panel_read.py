@@ -23,7 +23,7 @@ HEADER = ["trust", "region", "trust_type", "turnover", "plan", "efficiency_plan"
 ROWS = [
     ["ZZ1", "London", "Acute", "1600", "-40", "70"],
     ["ZZ3", "London", "Mental health", "430", "2.5", "18"],
-    ["RY4", "East of England", "Community", "150", "0", "6"],
+    ["ZZ4", "East of England", "Community", "150", "0", "6"],
 ]
 
 
@@ -55,7 +55,7 @@ def only_fault(call, *arguments, **settings):
 
 def test_a_csv_becomes_a_panel(tmp_path):
     panel = read_panel(written(tmp_path / "plans_2018-19.csv"))
-    assert panel["trust"].values.tolist() == ["ZZ1", "ZZ3", "RY4"]
+    assert panel["trust"].values.tolist() == ["ZZ1", "ZZ3", "ZZ4"]
     assert panel["plan"].values.tolist() == [-40.0, 2.5, 0.0]
     assert panel["plan"].dtype == np.float64
     assert panel["plan"].attrs == {
@@ -79,7 +79,7 @@ def test_silent_defaults_are_recorded(tmp_path):
     np.testing.assert_array_equal(panel["control_total"], panel["plan"])
     assert panel["control_total_agreed"].dtype == bool
     assert not panel["control_total_agreed"].any()
-    assert panel["name"].values.tolist() == ["ZZ1", "ZZ3", "RY4"]
+    assert panel["name"].values.tolist() == ["ZZ1", "ZZ3", "ZZ4"]
     assert set(panel["system"].values) == {"not stated"}
     assert set(json.loads(panel.attrs["filled"])) == {
         "efficiency_recurrent_share",
@@ -434,7 +434,7 @@ def test_a_frame_keeps_its_named_index_and_its_types():
     table.loc["ZZ3", "efficiency_plan"] = np.nan
     with pytest.warns(InputWarning, match="sector rate"):
         panel = make_panel(table)
-    assert panel["trust"].values.tolist() == ["ZZ1", "ZZ3", "RY4"]
+    assert panel["trust"].values.tolist() == ["ZZ1", "ZZ3", "ZZ4"]
     assert float(panel["turnover"][0]) == 1600.0
 
 

@@ -96,11 +96,9 @@ def test_more_draws_keep_the_first(case):
 @given(order=st.permutations(range(12)), keep=st.integers(1, 12))
 def test_subset_and_order_of_trusts_change_nothing_before_rules(case, order, keep):
     panel = small(case)
-    # The effect of the ask is relative to the panel's average, which a subset changes: switch it off.
-    calm = sr.Assumptions(efficiency=sr.Assumptions().efficiency.replace(ask_effect=0.0))
-    whole = sr.simulate(panel, calm, n_draws=60, seed=1)
+    whole = sr.simulate(panel, n_draws=60, seed=1)
     chosen = list(order[:keep])
-    part = sr.simulate(panel.isel(trust=chosen), calm, n_draws=60, seed=1)
+    part = sr.simulate(panel.isel(trust=chosen), n_draws=60, seed=1)
     assert_same_draws(whole.isel(trust=chosen), part)
 
 
@@ -279,7 +277,7 @@ def test_progress_counts_every_block(case):
 def test_assumptions_of_another_year_are_pointed_out(case):
     later = case.copy()
     later.attrs["year"] = "2025-26"
-    (note,) = json.loads(sr.simulate(later, n_draws=2).attrs["notes"])
+    note = json.loads(sr.simulate(later, n_draws=2).attrs["notes"])[0]
     assert "pay awards and central actions assumed are those of 2018-19" in note
     assert json.loads(sr.simulate(case, n_draws=2).attrs["notes"]) == []
 
@@ -298,3 +296,45 @@ def test_text_beside_the_numbers_is_no_harm(case):
     panel = small(case)
     panel["comment"] = "trust", np.full(panel.sizes["trust"], "seen")
     assert sr.simulate(panel, n_draws=2).sizes["draw"] == 2
+
+
+def test_a_trust_called_sector_has_numbers_of_its_own(case):
+    panel = small(case).assign_coords(trust=["sector", "tail", *(f"T{i}" for i in range(10))])
+    made = sr.simulate(panel, linear_assumptions(sr.Shares(sector=0.3)), "none", n_draws=4000)
+    drift = made["contribution"].sel(driver="deterioration").values.astype(float)
+    # Shares .3 + .01 + .05 + .02 at most; 5 standard errors.
+    assert np.corrcoef(drift)[0, 1:].max() < 0.38 + 5 / np.sqrt(4000)
+
+
+def test_a_user_driver_does_not_join_trusts_whose_system_is_not_stated(case):
+    seen = {}
+
+    @sr.driver("test_systems", items=1, shares=sr.Shares(0.0, 0.0, 0.9, 0.0), source="test")
+    def remember(z, panel):
+        seen["z"] = z[:, 0].copy()
+        return np.zeros((*z[:, 0].shape[:1], 12, z.shape[-1]), np.float32)
+
+    panel = small(case).drop_vars("system")
+    sr.simulate(panel, sr.Assumptions(drivers=("test_systems",)), n_draws=2000, threads=1, block_size=2000)
+    assert np.abs(np.corrcoef(seen["z"]) - np.eye(12)).max() < 5 / np.sqrt(2000)
+
+
+def test_a_user_driver_cannot_change_the_panel(case):
+    @sr.driver("test_vandal", items=1, shares=sr.Shares(), source="test")
+    def vandal(z, panel):
+        panel["plan"][:] = 0
+
+    with pytest.raises(ValueError, match="read-only"):
+        sr.simulate(small(case), sr.Assumptions(drivers=("test_vandal",)), n_draws=8)
+
+
+def test_numpy_integers_are_integers(case):
+    made = sr.simulate(small(case), n_draws=np.uint8(200), threads=np.int64(2), seed=np.int64(0))
+    xr.testing.assert_equal(made, sr.simulate(small(case), n_draws=200))
+
+
+def test_a_part_of_the_sector_is_not_called_the_nhs(case):
+    made = sr.simulate(small(case), n_draws=50)
+    assert made.attrs["sector_share"] < 0.2
+    assert "of the sector's turnover" in json.loads(made.attrs["notes"])[0]
+    assert sr.simulate(case, n_draws=2).attrs["sector_share"] == pytest.approx(1.0, abs=1e-4)

@@ -100,3 +100,19 @@ def test_faults_come_in_one_report(forecast):
     broken["sector_position"] = broken["sector_position"] * np.nan
     with pytest.raises(sr.InputError, match="not finite"):
         sr.summarise(broken)
+
+
+def test_masked_draws_and_selections_are_refused(forecast):
+    masked = forecast.copy()
+    masked["position"] = masked["position"].where(masked["position"] > -50)
+    with pytest.raises(sr.InputError, match="not finite"):
+        sr.summarise(masked)
+    with pytest.raises(sr.InputError, match="is it a selection"):
+        sr.summarise(forecast.isel(trust=slice(0, 50)))
+    sr.summarise(forecast.isel(draw=slice(0, 500)))
+
+
+def test_ranks_do_not_suffer_from_floating_point(forecast):
+    few = forecast.isel(draw=slice(0, 100))
+    value = sr.summarise(few, (0.07,))["position_quantile"].sel(unit="Provider sector")
+    assert float(value[0]) == np.sort(few["sector_position"].values)[6]

@@ -14,8 +14,8 @@ PANEL = {
     "control_total": np.array([-5.0, -4.0, -5.0]),
     "support_allocation": np.array([10.0, 10.0, 10.0]),
     "control_total_agreed": np.array([1.0, 1.0, 0.0]),
-    "efficiency_plan": np.array([4.0, 4.0, 8.0]),
-    "turnover": np.array([100.0, 100.0, 100.0]),
+    "ask": np.array([4.0, 4.0, 8.0]),
+    "sector_ask": np.array([5.0, 5.0, 5.0]),
 }
 CODES = ["A", "B", "C"]
 
@@ -124,3 +124,9 @@ def test_settings_are_refused_in_one_report():
     with pytest.raises(sr.InputError) as report:
         sr.SustainabilityFunding(weights=(0.5, 0.5, 0.5, 0.5), finance_share=2.0, pot=-1.0, acceptance="maybe")
     assert len(report.value.faults) == 4
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.2, 0.2, 0.2, 0.2, 0.2), (1.5, -0.5, 0.0, 0.0)])
+def test_weights_are_four_shares(weights):
+    with pytest.raises(sr.InputError, match="weights are four"):
+        sr.SustainabilityFunding(weights=weights)

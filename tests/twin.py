@@ -87,15 +87,20 @@ def at(world, driver, d, label, k):
     return normal(world.seed, driver, d, label, k)
 
 
+def group(label):
+    """Label under which what trusts share is addressed."""
+    return f"group\x1f{label}"
+
+
 def sector_factor(world, driver, d, k):
     """Sector's Normal for item k: correlated with the first items of the drivers before."""
     if driver not in FACTOR_DRIVERS:
-        return at(world, driver, d, "sector", k)
+        return at(world, driver, d, group("sector"), k)
     L = np.linalg.cholesky(np.array(world.assumptions.dependence.sector_correlation))
     i = FACTOR_DRIVERS.index(driver)
-    F = L[i, i] * at(world, driver, d, "sector", k)
+    F = L[i, i] * at(world, driver, d, group("sector"), k)
     for j in range(i):
-        F += L[i, j] * at(world, FACTOR_DRIVERS[j], d, "sector", 0)
+        F += L[i, j] * at(world, FACTOR_DRIVERS[j], d, group("sector"), 0)
     return F
 
 
@@ -106,13 +111,14 @@ def latent(world, driver, shares, t, d, k):
     rest = 1.0 - shares.sector - shares.trust_type - system_share - shares.region
     z = (
         math.sqrt(shares.sector) * sector_factor(world, driver, d, k)
-        + math.sqrt(shares.trust_type) * at(world, driver, d, f"type:{trust_type}", k)
-        + math.sqrt(system_share) * at(world, driver, d, f"system:{system}", k)
-        + math.sqrt(shares.region) * at(world, driver, d, f"region:{region}", k)
+        + math.sqrt(shares.trust_type) * at(world, driver, d, group(f"type:{trust_type}"), k)
+        + math.sqrt(system_share) * at(world, driver, d, group(f"system:{system}"), k)
+        + math.sqrt(shares.region) * at(world, driver, d, group(f"region:{region}"), k)
         + math.sqrt(max(rest, 0.0)) * at(world, driver, d, world.trust[t], k)
     )
     nu = world.assumptions.dependence.tail_dof
-    return z if nu == 0 else with_tail(z, nu, at(world, driver, d, "tail", 0))
+    alone = shares.sector == shares.trust_type == shares.region == system_share == 0.0
+    return z if nu == 0 or alone else with_tail(z, nu, at(world, driver, d, group("tail"), 0))
 
 
 def with_tail(z, nu, tail_z):
@@ -162,7 +168,8 @@ def plan_path(world, t):
 
 
 def average_ask(world):
-    return 100.0 * sum(world.efficiency_plan) / sum(world.turnover)
+    """The sector's in 2018-19, per cent of turnover."""
+    return 4.1
 
 
 def delivery_effect(world, t):
@@ -201,7 +208,7 @@ def run_rate_shocks(world, t, d):
     det, c = world.assumptions.deterioration, world.assumptions.dependence.run_rate_sector
     x, shocks = 0.0, []
     for m in MONTHS:
-        F = normal(world.seed, "run_rate", d, "sector", m - 1)
+        F = normal(world.seed, "run_rate", d, group("sector"), m - 1)
         z = normal(world.seed, "run_rate", d, world.trust[t], m - 1)
         epsilon = math.sqrt(c) * F + math.sqrt(1.0 - c) * z
         x = det.persistence * x + world.turnover[t] * det.shock_sd * epsilon
@@ -376,7 +383,7 @@ def planned_support_path(world, rule):
 def central_actions(assumptions, seed, draws):
     return np.array(
         [
-            [a.planned * value(a.delivery, normal(seed, f"central:{a.name}", d, "sector", 0)) for d in draws]
+            [a.planned * value(a.delivery, normal(seed, f"central:{a.name}", d, group("sector"), 0)) for d in draws]
             for a in assumptions.centre.actions
         ]
     ).reshape(len(assumptions.centre.actions), len(draws))

@@ -50,6 +50,9 @@ class _Commands(click.Group):
             _fail(ctx, f"error: {error}", CANNOT)
         except BrokenPipeError:  # the reader of a pipe has seen enough; click closes quietly
             raise
+        except MemoryError:
+            remedy = "Ask for fewer draws: 10,000 draws of 230 trusts need about 100 MB."
+            _fail(ctx, f"error: not enough memory. {remedy}", CANNOT)
         except OSError as error:
             _fail(ctx, f"error: {_readable(error)}", CANNOT)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.kernels import pressure, reduce
-from sector_risk.prepare import N_YEARLY_STREAMS, Prepared, normals, shared_randomness
+from sector_risk.prepare import N_YEARLY_STREAMS, Prepared, by_trust, normals, shared_randomness
 from sector_risk.regimes import Block, PreparedRule
 
 F32 = NDArray[np.float32]
@@ -176,8 +176,8 @@ def user_normals(prepared: Prepared, u: int, first: int, n_draws: int) -> F32:
     """Latent Normals of a user driver (T, items, B) with the dependence it declares."""
     user, groups = prepared.drivers[u], prepared.groups
     own = normals(prepared.driver_keys[u], prepared.trusts.hashes, first, user.items, n_draws)
-    *levels, rest = user.shares.loadings().astype(np.float32)
-    if rest == 1.0:
+    *levels, rest = by_trust(user.shares.loadings(), groups).astype(np.float32)[:, :, None, None]
+    if (rest == 1.0).all():
         return own
     factor = normals(prepared.driver_keys[u], groups.hashes, first, user.items, n_draws)
     shared = sum(load * factor[rows] for load, rows in zip(levels, groups.rows, strict=True))

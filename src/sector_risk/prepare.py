@@ -13,7 +13,8 @@ from sector_risk.assumptions.dependence import FACTOR_DRIVERS, Dependence
 from sector_risk.assumptions.pay import elapsed
 from sector_risk.drivers import Driver, registered
 from sector_risk.kernels import pressure
-from sector_risk.kernels.random import label_hash, label_hashes, normals_block, stream_key
+from sector_risk.kernels.random import group_label, label_hash, label_hashes, normals_block, stream_key
+from sector_risk.panel.fill import efficiency_rate
 from sector_risk.regimes import Panel
 
 F32 = np.float32
@@ -94,15 +95,20 @@ def shared_streams(dependence: Dependence) -> tuple[bool, ...]:
 
 
 def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
-    """Return the panel's yearly numbers as float64 arrays; formula funding where the panel gives none."""
+    """Return the panel's yearly numbers as float64 arrays, with asks and, where it gives none, formula funding."""
     numbers = {
         str(k): v.values.astype(float)
         for k, v in panel.data_vars.items()
         if v.dims == ("trust",) and v.dtype.kind in "biuf"
     }
+    numbers["ask"] = 100.0 * numbers["efficiency_plan"] / numbers["turnover"]
+    numbers["sector_ask"] = np.full(len(numbers["ask"]), 100.0 * efficiency_rate(str(panel.attrs.get("year", ""))))
     formula = assumptions.pay.funding_afc(numbers["pay_afc"])
     given = numbers.get("pay_award_funding", formula)
-    return numbers | {"pay_award_funding": np.where(np.isnan(given), formula, given)}
+    numbers["pay_award_funding"] = np.where(np.isnan(given), formula, given)
+    for values in numbers.values():
+        values.flags.writeable = False  # user drivers and rules read them
+    return numbers
 
 
 def variate_marginals(assumptions: Assumptions) -> tuple[Marginal, ...]:
@@ -128,7 +134,7 @@ def offsets_and_scales(numbers: Panel, assumptions: Assumptions) -> tuple[F64, F
     medical = numbers["pay_medical"]
     zero, one = np.zeros_like(k), np.ones_like(k)
     rows = (
-        (zero, k * s * efficiency.delivery_effect(k, turnover)),
+        (zero, k * s * efficiency.delivery_effect(numbers["ask"], numbers["sector_ask"])),
         (zero, k * (1.0 - s)),
         (zero, one),
         (zero, assumptions.flexibility.capacity(numbers["plan"], turnover)),
@@ -156,12 +162,17 @@ def trust_arrays(codes: list[str], numbers: Panel, groups: Groups, assumptions: 
 
 
 def loadings(groups: Groups, assumptions: Assumptions) -> F64:
-    """Loadings (variate, 5, T); a trust without a system keeps that share of variance to itself."""
-    shares = assumptions.dependence.shares()
-    by_driver = np.array([s.loadings() for s in shares])[:, :, None] * np.ones(groups.rows.shape[1])
-    by_driver[:, 2] = np.where(groups.has_system, by_driver[:, 2], 0.0)
-    by_driver[:, 4] = np.sqrt(np.clip(1.0 - (by_driver[:, :4] ** 2).sum(axis=1), 0.0, None))
-    return np.asarray(by_driver[list(DRIVER_OF)], dtype=float)
+    """Loadings of every variate, (variate, 5, T)."""
+    by_driver = [by_trust(shares.loadings(), groups) for shares in assumptions.dependence.shares()]
+    return np.array([by_driver[d] for d in DRIVER_OF])
+
+
+def by_trust(loadings: F64, groups: Groups) -> F64:
+    """Loadings (5, T); a trust without a system keeps that share of variance to itself."""
+    spread = np.outer(loadings, np.ones(groups.rows.shape[1]))
+    spread[2] = np.where(groups.has_system, spread[2], 0.0)
+    spread[4] = np.sqrt(np.clip(1.0 - (spread[:4] ** 2).sum(axis=0), 0.0, None))
+    return spread
 
 
 def year_profile(assumptions: Assumptions) -> pressure.Year:
@@ -207,10 +218,10 @@ def plan_path(panel: xr.Dataset, numbers: Panel, assumptions: Assumptions) -> F6
 def group_trusts(panel: xr.Dataset) -> Groups:
     """Return the groups whose factors trusts share, and each trust's rows among them."""
     levels = [
-        np.full(panel.sizes["trust"], "sector", dtype=object),
-        np.array([f"type:{value}" for value in panel["trust_type"].values], dtype=object),
-        np.array([f"system:{value}" for value in panel["system"].values], dtype=object),
-        np.array([f"region:{value}" for value in panel["region"].values], dtype=object),
+        np.full(panel.sizes["trust"], group_label("sector"), dtype=object),
+        np.array([group_label(f"type:{value}") for value in panel["trust_type"].values], dtype=object),
+        np.array([group_label(f"system:{value}") for value in panel["system"].values], dtype=object),
+        np.array([group_label(f"region:{value}") for value in panel["region"].values], dtype=object),
     ]
     labels = [str(label) for level in levels for label in dict.fromkeys(level)]
     row = {label: i for i, label in enumerate(labels)}
@@ -257,7 +268,7 @@ def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np
     """Student scale of each variate, shared by all trusts of a draw: (variate, draw); zeros when Gaussian."""
     if not prepared.dependence.tail_dof:
         return np.zeros((pressure.N_VARIATES, 1), F32)
-    label = label_hash("tail").reshape(1, 2)
+    label = label_hash(group_label("tail")).reshape(1, 2)
     z = [normals(prepared.keys[s], label, first_draw, 4, n_draws)[0] for s in range(N_YEARLY_STREAMS)]
     scale = [prepared.dependence.tail_scale(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
     return np.array(scale, F32)

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sector_risk.schema import WHOLE_SECTOR
+
 __all__ = [
     "NO_FIGURE",
     "SUPPORT_EFFECT",
     "data_notes",
     "effect_label",
+    "is_whole_sector",
     "money",
     "most_at_risk",
     "plan_after_support",
@@ -28,7 +31,7 @@ _LABELS = {
     "efficiency_one_off": "Planned one-off savings",
     "pay_afc": "Agenda for Change pay",
     "pay_medical": "Medical pay",
-    "deterioration": "Run-rate deterioration",
+    "deterioration": "Drift less contingency",
     "one_off": "One-off cover in year",
     "favourable_spent": "Favourable pressure spent",
     SUPPORT_EFFECT: "Support against plan",
@@ -110,6 +113,18 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
     worst_first = np.argsort(trusts.expected_shortfall.values - trusts.plan.values, kind="stable")
     return trusts.isel(unit=worst_first[:count])
+
+
+def is_whole_sector(forecast: xr.Dataset) -> bool:
+    """Say whether the trusts are most of the sector, so that figures for the whole NHS make sense.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> is_whole_sector(xr.Dataset(attrs={"sector_share": 0.05}))
+    False
+    """
+    return bool(forecast.attrs.get("sector_share", 1.0) >= WHOLE_SECTOR)
 
 
 def sector_plan(forecast: xr.Dataset) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from rich import box
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,7 @@ from sector_risk.readings import (
     NO_FIGURE,
     data_notes,
     effect_label,
+    is_whole_sector,
     money,
     most_at_risk,
     plan_after_support,
@@ -59,6 +61,8 @@ def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = 
     NHS providers in England, 2018-19: the year-end position, GBP million
     """
     n_draws = forecast.sizes["draw"]
+    if not is_whole_sector(forecast):
+        summary = summary.isel(unit=summary.level.values != "nhs")
     return [
         Text(_title(forecast), style="bold"),
         *(Text(line) for line in _about(forecast)),
@@ -100,11 +104,8 @@ def headline(forecast: xr.Dataset, summary: xr.Dataset) -> list[str]:
     Trusts in deficit: ...
     """
     n_draws = forecast.sizes["draw"]
-    return [
-        _position_sentence(_at_level(summary, "sector"), n_draws),
-        _position_sentence(_at_level(summary, "nhs"), n_draws),
-        _count_sentence(forecast),
-    ]
+    levels = [level for level in ("sector", "nhs") if level in summary.level.values]
+    return [*(_position_sentence(_at_level(summary, level), n_draws) for level in levels), _count_sentence(forecast)]
 
 
 def probability(share: float, n_draws: int) -> str:
@@ -144,7 +145,10 @@ def probability(share: float, n_draws: int) -> str:
 
 
 def _title(forecast: xr.Dataset) -> str:
-    return f"NHS providers in England, {forecast.attrs['year']}: the year-end position, GBP million"
+    year = forecast.attrs["year"]
+    when = "financial year not stated" if year == "not stated" else year
+    who = "NHS providers in England" if is_whole_sector(forecast) else "Some NHS providers in England"
+    return f"{who}, {when}: the year-end position, GBP million"
 
 
 def _about(forecast: xr.Dataset) -> Iterable[str]:
@@ -208,11 +212,11 @@ def _unit_table(title: str, summary: xr.Dataset, n_draws: int, decimals: int = 0
 def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     """How sure the figures are, and what was done to the data on the way."""
     error = 1.96 * _at_level(summary, "sector").mean_se.item()
-    points = max(196 * _at_level(summary, "nhs").p_deficit_se.item(), 0.1)
+    points = max(196 * _at_level(summary, "sector").p_deficit_se.item(), 0.1)
     yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
     yield (
         f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
-        "on the whole NHS's chance of breakeven. Doubt about the assumptions comes on top."
+        "on its chance of breakeven. Doubt about the assumptions comes on top."
     )
     held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
     if held > 0.5:
@@ -239,7 +243,8 @@ def _quantile(summary: xr.Dataset, level: float) -> xr.DataArray:
 def _labels(summary: xr.Dataset) -> list[str]:
     """Code and name for a trust, the name alone where it says both."""
     pairs = zip(summary.unit.values, summary.name.values, strict=True)
-    return [str(code) if str(name) in ("", str(code)) else f"{code} {name}" for code, name in pairs]
+    labels = (str(code) if str(name) in ("", str(code)) else f"{code} {name}" for code, name in pairs)
+    return [escape(label) for label in labels]
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -14,11 +14,14 @@ from sector_risk.drivers import Driver
 from sector_risk.engine import Draws
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
+from sector_risk.panel.fill import income_uplift
 from sector_risk.prepare import Prepared, panel_hash
 from sector_risk.regimes import Regime
-from sector_risk.schema import FORECAST
+from sector_risk.schema import FORECAST, WHOLE_SECTOR
 
 SIGN = "surplus positive, deficit negative, GBP million nominal; contributions have the sign of the position"
+SECTOR_TURNOVER = 87_800.0
+"""GBP million in 2018-19, from 3.6bn of efficiency at 4.1%: NHS Improvement, quarter 1 of 2018-19."""
 LIBRARIES = ("sector-risk", "numpy", "scipy", "numba", "xarray")
 KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "left_out", "not_used_yet")
 
@@ -77,10 +80,22 @@ def notes(panel: xr.Dataset, assumptions: Assumptions) -> list[str]:
     """What a reader of the result must know of the assumptions."""
     year, default = panel.attrs.get("year", ASSUMPTIONS_YEAR), Assumptions()
     kept = [name for name in ("pay", "centre") if getattr(assumptions, name) == getattr(default, name)]
-    if year == ASSUMPTIONS_YEAR or not kept:
-        return []
-    topics = " and ".join({"pay": "pay awards", "centre": "central actions"}[name] for name in kept)
-    return [f"The {topics} assumed are those of {ASSUMPTIONS_YEAR}; the panel's year is {year}."]
+    found = []
+    if year != ASSUMPTIONS_YEAR and kept:
+        topics = " and ".join({"pay": "pay awards", "centre": "central actions"}[name] for name in kept)
+        found.append(f"The {topics} assumed are those of {ASSUMPTIONS_YEAR}; the panel's year is {year}.")
+    if sector_share(panel) < WHOLE_SECTOR:
+        share = f"{100 * sector_share(panel):.0f}%"
+        found.append(
+            f"These trusts have about {share} of the sector's turnover: central actions are for the whole NHS."
+        )
+    return found
+
+
+def sector_share(panel: xr.Dataset) -> float:
+    """Share of the sector's turnover, in the panel's year, that the panel's trusts have."""
+    sector = SECTOR_TURNOVER * income_uplift(str(panel.attrs.get("year", "")))
+    return float(panel["turnover"].sum()) / sector
 
 
 @cache
@@ -92,7 +107,7 @@ def library_versions() -> str:
 
 def provenance(
     panel: xr.Dataset, assumptions: Assumptions, regime: Regime, drivers: tuple[Driver, ...], n_draws: int, seed: int
-) -> dict[str, str | int]:
+) -> dict[str, str | int | float]:
     """Attributes that say how a forecast was made; plain strings and numbers survive netCDF and Zarr."""
     kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
     return kept | {
@@ -103,6 +118,7 @@ def provenance(
         "random_stream": STREAM_VERSION,
         "panel_hash": panel_hash(panel),
         "assumptions": assumptions.to_json(),
+        "sector_share": round(sector_share(panel), 4),
         "notes": json.dumps(notes(panel, assumptions)),
         "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in drivers}),
         "regime": regime.to_json(),

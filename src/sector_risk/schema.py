@@ -29,11 +29,15 @@ __all__ = [
     "TYPES_BY_SUBTYPE",
     "TYPE_LABELS",
     "TYPE_OF_SUBTYPE",
+    "WHOLE_SECTOR",
     "VariableSpec",
 ]
 
 MONTHS = 12
 QUARTER_END_MONTHS = (3, 6, 9, 12)
+
+WHOLE_SECTOR = 0.75
+"""Share of the sector's turnover from which a panel's trusts are spoken of as the sector, and the NHS as theirs."""
 
 REGIONS = (
     "East of England",

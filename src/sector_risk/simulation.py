@@ -8,7 +8,7 @@ import xarray as xr
 from sector_risk import engine
 from sector_risk.assumptions import Assumptions, CentralAction
 from sector_risk.faults import Fault, InputError
-from sector_risk.kernels.random import MAX_DRAWS, label_hash, stream_key
+from sector_risk.kernels.random import MAX_DRAWS, group_label, label_hash, stream_key
 from sector_risk.panel import check_panel
 from sector_risk.prepare import normals, prepare
 from sector_risk.regimes import Regime, regime_for
@@ -75,12 +75,13 @@ def simulate(
     prepared = prepare(panel, assumptions, seed)
     chosen = regime_for(regime, float(prepared.panel["support_allocation"].sum()))
     rules = tuple(rule.prepare(prepared.codes, prepared.panel, seed) for rule in chosen.rules)
+    n_draws = int(n_draws)
     draws = engine.run_blocks(
         prepared,
         rules,
         n_draws,
-        threads=threads or engine.default_threads(),
-        block_size=block_size,
+        threads=int(threads or engine.default_threads()),
+        block_size=None if block_size is None else int(block_size),
         progress=_reporter(progress),
     )
     central = central_actions(assumptions, seed, n_draws)
@@ -117,7 +118,7 @@ def check_settings(assumptions: object, n_draws: int, seed: int, threads: int | 
 
 def central_actions(assumptions: Assumptions, seed: int, n_draws: int) -> dict[str, np.ndarray]:
     """Amount of each central action by draw, GBP m: planned * delivery, each action on a stream of its own."""
-    label = label_hash("sector").reshape(1, 2)
+    label = label_hash(group_label("sector")).reshape(1, 2)
 
     def amount(action: CentralAction) -> np.ndarray:
         z = normals(stream_key(seed, f"central:{action.name}"), label, 0, 1, n_draws)[0, 0]
@@ -127,10 +128,8 @@ def central_actions(assumptions: Assumptions, seed: int, n_draws: int) -> dict[s
 
 
 def planned_support_path(regime: Regime) -> np.ndarray:
-    """Cumulative share of planned support by month; nothing is planned without a rule that pays."""
-    for rule in regime.rules:
-        return rule.planned_path()
-    return np.zeros(12)
+    """Cumulative share of planned support by month, over all rules; nothing is planned without one."""
+    return sum((rule.planned_path() for rule in regime.rules), np.zeros(12))
 
 
 def _reporter(progress: bool | Callable[[int, int], None]) -> Callable[[int, int], None] | None:

@@ -20,6 +20,7 @@ Array = NDArray[Any]
 Rows = tuple[Array, Array, Array]
 """Rows of draws of some units: position, position before support; and their plans before support."""
 TAIL = 0.05
+NOT_FINITE = ("draws are not finite", "NaN or infinity", "Give a forecast as simulate made it, with no draw masked.")
 SECTOR, NHS = "Provider sector", "Whole NHS"
 NEEDED = (
     "position",
@@ -96,9 +97,7 @@ def check_forecast(forecast: xr.Dataset, levels: F64) -> None:
             Fault("summarise", "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles")
         )
     if not faults and not np.isfinite(forecast["sector_position"].values).all():
-        faults.append(
-            Fault("forecast", "draws are not finite", "NaN or infinity", "Simulate again.", variable="position")
-        )
+        faults.append(Fault("forecast", *NOT_FINITE, variable="sector_position"))
     if faults:
         raise InputError(faults)
 
@@ -127,11 +126,21 @@ def _units(forecast: xr.Dataset) -> tuple[list[Rows], dict[str, Array]]:
     total, total_before, nhs = (
         forecast[name].values[None, :] for name in ("sector_position", "sector_position_before_support", "nhs_position")
     )
+    _check_whole(parts[-1][0], total)
     parts.append((total, total_before, np.array([plan.sum()])))
     parts.append((nhs, np.full_like(nhs, np.nan), np.array([np.nan])))
     _append(columns, "sector", [SECTOR], [sector])
     _append(columns, "nhs", [NHS], [np.nan])
     return parts, {name: np.array(values, float if name == "plan" else object) for name, values in columns.items()}
+
+
+def _check_whole(by_type: Array, sector: Array) -> None:
+    """Refuse a selection of trusts or draws whose sector figures are still those of the whole."""
+    gap = np.abs(by_type.sum(axis=0) - sector[0]).max()
+    if gap > 1e-6 * (1.0 + np.abs(by_type).max()):
+        remedy = "Summarise the whole forecast and select units from the summary."
+        rule = "the trusts do not add up to the sector: is it a selection?"
+        raise InputError([Fault("forecast", rule, f"GBP {gap:.1f}m apart", remedy, variable="sector_position")])
 
 
 def _draws_last(forecast: xr.Dataset, name: str) -> Array:
@@ -167,6 +176,8 @@ def _measure(rows: Rows, levels: F64) -> dict[str, Array]:
     position, before, plan = rows
     n = position.shape[1]
     main = _by_row(moments, position, np.full(len(position), -BALANCE, position.dtype))
+    if not np.isfinite(main[:, MEAN]).all():
+        raise InputError([Fault("forecast", *NOT_FINITE, variable="position")])
     missed = _by_row(moments, before, (plan.astype(before.dtype) - BALANCE).astype(before.dtype))[:, BELOW]
     missed = np.where(np.isnan(plan), np.nan, missed)
     values, errors, worst = _quantiles(position, levels)
@@ -200,7 +211,7 @@ def _quantiles(rows: Array, levels: F64) -> tuple[F64, F64, Array]:
     """Order statistics at the levels, their errors, and the one that bounds the tail."""
     n = rows.shape[1]
     wanted = np.append(levels, TAIL)
-    rank = np.ceil(wanted * n) - 1
+    rank = np.ceil(wanted * n - 1e-9) - 1  # .07 * 100 is a little above 7 in floating point
     spread = np.sqrt(n * wanted * (1.0 - wanted))
     ranks = np.clip(np.concatenate([rank, np.floor(rank - spread), np.ceil(rank + spread)]), 0, n - 1).astype(int)
     ascending, back = np.unique(ranks, return_inverse=True)

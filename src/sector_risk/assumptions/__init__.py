@@ -69,6 +69,20 @@ class Assumptions:
     centre: Centre = field(default_factory=Centre)
     drivers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that each group is of its kind; all faults in one `InputError`."""
+        given = {name: (getattr(self, name), kind) for name, kind in _KINDS.items()}
+        faults = [
+            Fault("assumptions", f"must be {kind.__name__}", str(value), "", variable=name)
+            for name, (value, kind) in given.items()
+            if not isinstance(value, kind)
+        ]
+        if len(set(self.drivers)) < len(self.drivers):
+            rule, remedy = "a name occurs twice", "Name each driver once."
+            faults.append(Fault("assumptions", rule, str(self.drivers), remedy, variable="drivers"))
+        if faults:
+            raise InputError(faults)
+
     def replace(self, **groups: Any) -> Self:
         """Return a copy with some groups changed."""
         return type(self)(**({f.name: getattr(self, f.name) for f in fields(self)} | groups))
@@ -175,7 +189,10 @@ def _centre(section: Any, _name: str, _cls: Any) -> Centre:
     return Centre(tuple(_action(action) for action in actions))
 
 
-def _action(entry: Mapping[str, Any]) -> CentralAction:
+def _action(entry: Any) -> CentralAction:
+    if not isinstance(entry, Mapping):
+        remedy = 'Write [[centre.actions]] with name = "...", planned = 100.0.'
+        raise InputError([Fault("assumptions", "must be a table", str(entry), remedy, variable="centre.actions")])
     values = {key: value for key, value in entry.items() if key != "name"}
     return from_section(CentralAction, values, "centre.actions", name=str(entry.get("name", "")))
 
@@ -187,4 +204,13 @@ def _drivers(names: Any, name: str, _cls: Any) -> tuple[str, ...]:
     raise InputError([Fault("assumptions", "must be a list of names", str(names), remedy, variable=name)])
 
 
+_KINDS: dict[str, type] = {
+    "efficiency": Efficiency,
+    "pay": Pay,
+    "deterioration": Deterioration,
+    "flexibility": Flexibility,
+    "dependence": Dependence,
+    "centre": Centre,
+    "drivers": tuple,
+}
 _PARSERS: dict[str, Any] = {"centre": _centre, "drivers": _drivers}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sector_risk.assumptions.marginal import Marginal
 from sector_risk.assumptions.settings import Settings, assumption
-from sector_risk.faults import Fault
+from sector_risk.faults import Fault, InputError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,10 @@ class CentralAction(Settings):
     )
 
     def _faults(self) -> Iterator[Fault]:
-        yield from super()._faults()
+        base = list(super()._faults())
+        yield from base
+        if base:
+            return
         if not self.name:
             remedy = "Name it, for example 'risk reserve'."
             yield Fault("assumptions", "an action needs a name", "", remedy, variable="centre.actions")
@@ -79,3 +82,13 @@ class Centre:
     """
 
     actions: tuple[CentralAction, ...] = (IMPROVEMENT_TARGET, COMMISSIONER_UNDERSPEND)
+
+    def __post_init__(self) -> None:
+        """Refuse two actions of one name: they would share one stream."""
+        names = [action.name for action in self.actions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            remedy = "Give each action its own name."
+            raise InputError(
+                [Fault("assumptions", "a name occurs twice", n, remedy, variable="centre.actions") for n in twice]
+            )

@@ -45,7 +45,10 @@ class Shares(Settings):
         return np.sqrt(np.append(shares, max(1.0 - shares.sum(), 0.0)))
 
     def _faults(self) -> Iterator[Fault]:
-        yield from super()._faults()
+        base = list(super()._faults())
+        yield from base
+        if base:
+            return
         total = self.sector + self.trust_type + self.system + self.region
         if total > 1.0 + 1e-12:
             rule = "shares of variance add up to more than one"
@@ -141,7 +144,10 @@ class Dependence(Settings):
         return special.ndtri(special.stdtr(self.tail_dof, t)).astype(np.float32)
 
     def _faults(self) -> Iterator[Fault]:
-        yield from super()._faults()
+        base = list(super()._faults())
+        yield from base
+        if base:
+            return
         matrix = np.array(self.sector_correlation)
         came, where = str(matrix.tolist()), "dependence.sector_correlation"
         if not np.allclose(matrix, matrix.T) or not np.allclose(np.diag(matrix), 1.0):

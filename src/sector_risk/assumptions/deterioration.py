@@ -1,5 +1,6 @@
 """Deterioration: drift of the run rate away from plan, monthly shocks that persist, and the season."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from sector_risk.assumptions.marginal import Marginal
 from sector_risk.assumptions.settings import Settings, assumption
 from sector_risk.assumptions.sources import CALIBRATED
+from sector_risk.faults import Fault
 
 F64 = NDArray[np.float64]
 
@@ -79,6 +81,15 @@ class Deterioration(Settings):
         low=0.0,
         high=0.05,
     )
+
+    def _faults(self) -> Iterator[Fault]:
+        base = list(super()._faults())
+        yield from base
+        if not base and sum(self.season) <= 0.0:
+            remedy = "Give at least one month a weight."
+            yield Fault(
+                "assumptions", "must not all be zero", str(self.season), remedy, variable="deterioration.season"
+            )
 
     def drift_scale(self, plan: F64, turnover: F64) -> F64:
         """Mean adverse drift of each trust before headroom, GBP m a year."""

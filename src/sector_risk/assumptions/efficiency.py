@@ -22,7 +22,7 @@ class Efficiency(Settings):
     recurrent_ratio: Marginal = assumption(
         Marginal.of("beta", a=15.4, b=6.6),
         unit="fraction of the recurrent plan",
-        meaning="recurrent delivery r of a trust with the panel's average ask (mean .70, sd .10)",
+        meaning="recurrent delivery r of a trust with the sector's average ask (mean .70, sd .10)",
         source="2017-18 recurrent delivery of about 2.36bn against 3.39bn planned: HFMA 5 Dec 2017, HSJ 7025306",
         confidence="D",
     )
@@ -36,7 +36,7 @@ class Efficiency(Settings):
     ask_effect: float = assumption(
         0.025,
         unit="fall of mean delivery per percentage point of turnover",
-        meaning="how much mean recurrent delivery falls as a trust's ask exceeds the panel's average",
+        meaning="how much mean recurrent delivery falls as a trust's ask exceeds the sector's",
         source="prior from refusals at 6.4% and surveys that call 2% achievable: HSJ 7016700",
         confidence="G",
         low=0.0,
@@ -79,10 +79,8 @@ class Efficiency(Settings):
         high=0.5,
     )
 
-    def delivery_effect(self, efficiency_plan: F64, turnover: F64) -> F64:
-        """Return the multiplier on recurrent delivery from a trust's ask against the panel's average."""
-        ask = 100.0 * efficiency_plan / turnover
-        average = 100.0 * efficiency_plan.sum() / turnover.sum()
+    def delivery_effect(self, ask: F64, sector_ask: F64) -> F64:
+        """Return the multiplier on recurrent delivery from a trust's ask against the sector's, per cent of turnover."""
         mean = self.recurrent_ratio.mean()
-        effect = (mean - self.ask_effect * (ask - average)) / max(mean, 1e-9)
+        effect = (mean - self.ask_effect * (ask - sector_ask)) / max(mean, 1e-9)
         return np.clip(effect, LOWEST_EFFECT, HIGHEST_EFFECT)

@@ -64,7 +64,10 @@ class Flexibility(Settings):
     )
 
     def _faults(self) -> Iterator[Fault]:
-        yield from super()._faults()
+        base = list(super()._faults())
+        yield from base
+        if base:
+            return
         path = np.array(self.path, dtype=float)
         if path.shape == (12,) and (path[-1] != 1.0 or (np.diff(path) < 0.0).any()):
             remedy = "Give cumulative shares that end at 1."

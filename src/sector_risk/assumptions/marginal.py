@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from sector_risk.faults import Fault, InputError
 from sector_risk.kernels import quantile
+
+SHAPES = {"norm": (), "beta": ("a", "b"), "gamma": ("a",)}
+"""Shape parameters of the families that are computed here, without importing scipy.stats (half a second)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,13 @@ class Marginal:
     def from_mapping(cls, values: Mapping[str, Any]) -> "Marginal":
         """Marginal from `{"family": ..., parameter: value}`, the form it has in TOML and JSON."""
         rest = {name: value for name, value in values.items() if name != "family"}
-        return cls.of(str(values["family"]), **rest)
+        try:
+            return cls.of(str(values["family"]), **rest)
+        except (TypeError, ValueError):
+            remedy = 'Give numbers, for example { family = "gamma", a = 2.0, scale = 0.5 }.'
+            raise InputError(
+                [Fault("assumptions", "a distribution's parameter is not a number", str(rest), remedy)]
+            ) from None
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the form that `from_mapping` reads."""
@@ -93,12 +103,15 @@ class Marginal:
         """Values at latent Normals z, read from the table as the simulation does."""
         return np.interp(z, quantile.grid(), self._quantiles())
 
-    @cache  # noqa: B019 - a marginal is a few numbers, and a thousand quantiles take a millisecond to make
     def _quantiles(self) -> NDArray[np.float64]:
-        return self.ppf(special.ndtr(quantile.grid()))
+        return _quantiles_at_grid(self)
 
     def faults(self) -> str:
         """Say what is wrong with it, or nothing."""
+        known = (*SHAPES[self.family], "loc", "scale") if self.family in SHAPES else None
+        unknown = [name for name, _ in self.parameters if known and name not in known]
+        if unknown:
+            return f"{self.family} has no parameter {', '.join(unknown)} (it has {', '.join(known or ())})"
         try:
             table = self.table()
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -108,6 +121,12 @@ class Marginal:
         return "" if (np.diff(table) >= 0).all() else "its quantiles do not increase"
 
 
+@lru_cache(maxsize=64)
+def _quantiles_at_grid(marginal: Marginal) -> NDArray[np.float64]:
+    """Quantiles at the grid; kept, because they take a millisecond to make and every run asks for them."""
+    return marginal.ppf(special.ndtr(quantile.grid()))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | np.ndarray):
         return tuple(float(v) for v in value)
@@ -115,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _standard_ppf(family: str, shapes: Mapping[str, float], p: NDArray[np.float64]) -> Any:
-    """Quantile with loc 0 and scale 1; the common families without importing scipy.stats (half a second)."""
+    """Quantile with loc 0 and scale 1."""
     if family == "norm":
         return special.ndtri(p)
     if family == "beta":

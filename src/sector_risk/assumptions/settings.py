@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -26,6 +27,7 @@ class Evidence:
     confidence: str
 
 
+ENTRY = ("value", "source", "confidence")
 BY_USER = Evidence("set by the user", "U")
 
 
@@ -135,11 +137,13 @@ def _problem(value: Any, default: Any, low: float | None, high: float | None) ->
         return next(filter(None, (_problem(v, d, low, high) for v, d in zip(value, default, strict=True))), "")
     if isinstance(default, Settings):
         return "" if isinstance(value, type(default)) else f"must be {type(default).__name__}"
+    if isinstance(default, int) and not isinstance(value, int):
+        return "must be a whole number"
     return _number_problem(value, low, high)
 
 
 def _number_problem(value: Any, low: float | None, high: float | None) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return "must be a number"
     if low is not None and value < low:
         return f"must be at least {low:g}"
@@ -178,9 +182,12 @@ def from_section(cls: type[Any], section: Mapping[str, Any], place: str, **fixed
     values, evidence = {}, []
     for name, given in ((name, given) for name, given in section.items() if name in known):
         with_evidence = isinstance(given, Mapping) and "value" in given
+        if with_evidence:
+            faults += [unknown_key(f"{place}.{name}", key, ENTRY) for key in given if key not in ENTRY]
         values[name] = from_plain(given["value"] if with_evidence else given, known[name].default)
         if with_evidence and ("source" in given or "confidence" in given):
-            evidence.append((name, Evidence(given.get("source", BY_USER.source), given.get("confidence", "U"))))
+            source, confidence = given.get("source", BY_USER.source), given.get("confidence", "U")
+            evidence.append((name, Evidence(str(source), str(confidence))))
     try:
         made = cls(**fixed, **values, evidence=tuple(evidence))
     except InputError as error:

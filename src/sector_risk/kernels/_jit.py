@@ -11,7 +11,9 @@ cache      compiled code is kept on disk in a folder named after a digest of all
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,17 +23,37 @@ from numba.core import config as numba_config
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _cache_folder() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+def _digest() -> str:
+    """Digest of all kernel sources and of what compiles them."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in sources:
+    for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     digest.update(f"{numba.__version__} {sys.version_info[:2]}".encode())
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return str(Path(home) / "sector_risk" / digest.hexdigest())
+    return digest.hexdigest()
 
 
-_CACHE = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
+def _cache_homes() -> Iterator[Path]:
+    """Folders that may hold compiled code, best first; the package's own folder is never one of them."""
+    given = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    if given:
+        yield Path(given)
+    with suppress(RuntimeError):  # no home directory, as in some containers
+        yield Path.home() / ".cache"
+    yield Path(tempfile.gettempdir()) / f"cache-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+
+
+def _cache_folder() -> str:
+    """Return the first folder that can be written to, or nothing: then kernels are compiled in every process."""
+    for home in _cache_homes():
+        folder = home / "sector_risk" / _digest()
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return str(folder)
+    return ""
+
+
+_CACHE = _cache_folder()
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
@@ -46,7 +68,7 @@ def kernel(function: _Function) -> _Function:
     config: Any = numba_config
     before, config.CACHE_DIR = config.CACHE_DIR, _CACHE
     try:
-        compiled: _Function = numba.njit(cache=True, **_OPTIONS)(function)
+        compiled: _Function = numba.njit(cache=bool(_CACHE), **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = before
     return compiled

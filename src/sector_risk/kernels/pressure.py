@@ -144,8 +144,8 @@ def _draw_variate(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
         rows, item = shared.factors[STREAM_OF[v]], ITEM_OF[v]
         a, b, c, d = trusts.group[0, i], trusts.group[1, i], trusts.group[2, i], trusts.group[3, i]
         _mix(loading, i, rows[a, item], rows[b, item], rows[c, item], rows[d, item], z)
-    if shared.tail_degrees > _ZERO:
-        _fatten(shared.tail[v], shared.tail_table, shared.tail_degrees, z)
+        if shared.tail_degrees > _ZERO:
+            _fatten(shared.tail[v], shared.tail_table, shared.tail_degrees, z)
     offset, scale, (mean, sd) = trusts.offset[v, i], trusts.scale[v, i], shared.normal[v]
     if sd > _ZERO:
         _apply_normal(offset, scale, mean, sd, z)

@@ -62,6 +62,11 @@ def label_hash(label: str) -> NDArray[np.uint32]:
     return _two_words(label)
 
 
+def group_label(name: str) -> str:
+    """Label of a group's or the sector's own numbers; no trust's code can be the same."""
+    return f"group\x1f{name}"
+
+
 def label_hashes(labels: list[str]) -> NDArray[np.uint32]:
     """Hashes of many labels, shape (len(labels), 2); raises ValueError if two labels collide."""
     hashes = np.array([label_hash(label) for label in labels], dtype=np.uint32).reshape(-1, 2)

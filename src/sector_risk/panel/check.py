@@ -245,6 +245,16 @@ def actual_rule(case: Case) -> Iterator[Fault]:
             yield case.draft.fault(position, f"actual_m{month}", rule, "", remedy)
 
 
+def plan_path_rule(case: Case) -> Iterator[Fault]:
+    """A planned path ends at the year's plan, to GBP 10,000."""
+    if "plan_ytd" not in case.draft.panel.variables:
+        return
+    last, plan = case.values("plan_ytd")[:, -1], case.values("plan")
+    for position in np.flatnonzero(np.abs(last - plan) > 0.01).tolist():
+        remedy = f"Give the year's plan, {plan[position]:g}, or leave month 12 out. Monthly plans are cumulative."
+        yield case.draft.fault(position, "plan_ytd_m12", "month 12 is not the plan", f"{last[position]:g}", remedy)
+
+
 RULES: tuple[Callable[[Case], Iterable[Fault]], ...] = (
     label_rule,
     infinity_rule,
@@ -254,6 +264,7 @@ RULES: tuple[Callable[[Case], Iterable[Fault]], ...] = (
     efficiency_rule,
     range_rule,
     actual_rule,
+    plan_path_rule,
 )
 
 

@@ -31,7 +31,7 @@ class SustainabilityFunding:
         (64% of trusts against 82%: Parliament answer of 20 February 2017; D)
     catch_up : missed finance earnings are paid when the gate is met later (G)
     acceptance : "given" takes `control_total_agreed` of the panel; "logit" draws it from the trust's ask
-    acceptance_at_average, acceptance_slope : logit(P) = logit(at_average) - slope * (ask% - average ask%)
+    acceptance_at_average, acceptance_slope : logit(P) = logit(at_average) - slope * (ask% - the sector's ask%)
         (82-87% accepted in 2018-19, refusers' ask 6.4% against 4.2%: HSJ 7016700, NHS Providers 2019; G)
     pot : GBP m, or None for the sum of allocations
     """
@@ -49,10 +49,14 @@ class SustainabilityFunding:
 
     def __post_init__(self) -> None:
         """Check the settings; all faults in one error."""
+        shares = np.array(self.weights, dtype=float)
         settings_faults(
             self.name,
             {
-                "weights add up to one": abs(sum(self.weights) - 1.0) < 1e-9 and min(self.weights) >= 0.0,
+                "weights are four, none below zero, and add up to one": shares.shape == (4,)
+                and bool((shares >= 0.0).all())
+                and abs(shares.sum() - 1.0) < 1e-9,
+                "acceptance_slope is a number": bool(np.isfinite(self.acceptance_slope)),
                 "finance_share is between 0 and 1": 0.0 <= self.finance_share <= 1.0,
                 "access_met is between 0 and 1": 0.0 <= self.access_met <= 1.0,
                 "acceptance is 'given' or 'logit'": self.acceptance in ("given", "logit"),
@@ -70,10 +74,8 @@ class SustainabilityFunding:
         offered = panel["support_allocation"] > 0.0
         if self.acceptance == "given":
             return (offered & (panel["control_total_agreed"] > 0.0)).astype(float)
-        ask = 100.0 * panel["efficiency_plan"] / panel["turnover"]
-        average = 100.0 * panel["efficiency_plan"].sum() / panel["turnover"].sum()
         at_average = np.log(self.acceptance_at_average / (1.0 - self.acceptance_at_average))
-        probability = 1.0 / (1.0 + np.exp(self.acceptance_slope * (ask - average) - at_average))
+        probability = 1.0 / (1.0 + np.exp(self.acceptance_slope * (panel["ask"] - panel["sector_ask"]) - at_average))
         return np.where(offered, probability, 0.0)
 
     def prepare(self, codes: list[str], panel: Panel, seed: int) -> "PreparedFund":
