@@ -450,20 +450,20 @@ def record(quarter, trust, metric, value, subtype="Community"):
 
 def long_rows():
     return [
-        record("Q1 2025/26", "R1A", "OF0005", "9"),
-        record("Q1 2025/26", "R1A", "OF0079", "1"),
-        record("Q1 2025/26", "R1A", "OF0081", "-2"),
-        record("Q2 2025/26", "R1A", "OF0079", "0.5", "Care Trust"),
-        record("Q2 2025/26", "R1A", "OF0081", "-1", "Care Trust"),
-        record("Q4 2024/25", "R1A", "OF0079", "77"),
-        record("Q2 2025/26", "R1D", "OF0005", "3"),
+        record("Q1 2025/26", "Z1A", "OF0005", "9"),
+        record("Q1 2025/26", "Z1A", "OF0079", "1"),
+        record("Q1 2025/26", "Z1A", "OF0081", "-2"),
+        record("Q2 2025/26", "Z1A", "OF0079", "0.5", "Care Trust"),
+        record("Q2 2025/26", "Z1A", "OF0081", "-1", "Care Trust"),
+        record("Q4 2024/25", "Z1A", "OF0079", "77"),
+        record("Q2 2025/26", "Z1D", "OF0005", "3"),
     ]
 
 
 def test_the_long_form_becomes_one_row_per_trust(tmp_path):
     with pytest.warns(InputWarning) as caught:
         panel = read_panel(written(tmp_path / "league.csv", long_rows(), LONG, "utf-8-sig"))
-    assert "left out: R1D" in str(caught[0].message)
+    assert "left out: Z1D" in str(caught[0].message)
     assert panel.attrs["year"] == "2025-26"
     assert panel["trust_subtype"].values.tolist() == ["Care trust"]
     assert panel["trust_type"].values.tolist() == ["Community"]
@@ -485,7 +485,7 @@ def test_faults_of_the_long_form(place, column, text, row, variable, rule):
     rows = long_rows()
     rows[place][column] = text
     fault = only_fault(make_panel, frame(rows, LONG))
-    assert (fault.row, fault.trust, fault.variable, fault.rule) == (row, "R1A", variable, rule)
+    assert (fault.row, fault.trust, fault.variable, fault.rule) == (row, "Z1A", variable, rule)
     assert fault.remedy
 
 
