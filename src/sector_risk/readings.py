@@ -21,6 +21,8 @@ __all__ = [
     "plan_after_support",
     "sector_effects",
     "sector_plan",
+    "share_on_plan",
+    "worst_total",
 ]
 
 SUPPORT_EFFECT = "support"
@@ -113,6 +115,40 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
     worst_first = np.argsort(trusts.expected_shortfall.values - trusts.plan.values, kind="stable")
     return trusts.isel(unit=worst_first[:count])
+
+
+def worst_total(forecast: xr.Dataset, count: int = 30) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Sum of the worst positions within each draw, GBP million, shape (draw,).
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> forecast = xr.Dataset({"position": (("trust", "draw"), [[-3.0, 2.0], [-1.0, -4.0], [5.0, 1.0]])})
+    >>> worst_total(forecast, count=2).tolist()
+    [-4.0, -3.0]
+    """
+    by_draw = np.ascontiguousarray(forecast.position.transpose("draw", "trust").values)
+    by_draw.partition(count - 1, axis=1)
+    return by_draw[:, :count].sum(axis=1, dtype=np.float64)
+
+
+def share_on_plan(forecast: xr.Dataset) -> float:
+    """Share of trusts, over all draws, that end the year exactly on plan before support.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> forecast = xr.Dataset(
+    ...     {
+    ...         "position_before_support": (("trust", "draw"), np.float32([[-3.0, 2.1], [-1.0, -1.0]])),
+    ...         "plan": ("trust", [2.1, -1.0]),
+    ...     }
+    ... )
+    >>> share_on_plan(forecast)
+    0.75
+    """
+    before = forecast.position_before_support.transpose("trust", "draw").values
+    return float((before == forecast.plan.values.astype(before.dtype)[:, None]).mean())
 
 
 def is_whole_sector(forecast: xr.Dataset) -> bool:

@@ -27,8 +27,11 @@ from sector_risk.readings import (
     plan_after_support,
     sector_effects,
     sector_plan,
+    share_on_plan,
+    worst_total,
 )
 
+WORST = 30  # whose deficits were set against the sector's in January 2019
 LABEL_WIDTH = 28  # what the other columns leave of 80
 
 __all__ = ["headline", "probability", "report"]
@@ -81,7 +84,7 @@ def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = 
 
 
 def headline(forecast: xr.Dataset, summary: xr.Dataset) -> list[str]:
-    """Give the answer in three sentences: provider sector, whole NHS, number of trusts in deficit.
+    """Give the answer in four sentences: provider sector, whole NHS, trusts in deficit, how far they spread.
 
     Parameters
     ----------
@@ -102,10 +105,12 @@ def headline(forecast: xr.Dataset, summary: xr.Dataset) -> list[str]:
     Provider sector: plan -519, expected ...
     Whole NHS: ...
     Trusts in deficit: ...
+    Exactly on plan ...
     """
     n_draws = forecast.sizes["draw"]
     levels = [level for level in ("sector", "nhs") if level in summary.level.values]
-    return [*(_position_sentence(_at_level(summary, level), n_draws) for level in levels), _count_sentence(forecast)]
+    positions = (_position_sentence(_at_level(summary, level), n_draws) for level in levels)
+    return [*positions, _count_sentence(forecast), _spread_sentence(forecast)]
 
 
 def probability(share: float, n_draws: int) -> str:
@@ -172,6 +177,13 @@ def _position_sentence(unit: xr.Dataset, n_draws: int) -> str:
         f"{unit.unit.item()}: {against}expected {money(expected)} (90% between {low} and {high}); "
         f"chance of breakeven {breakeven}."
     )
+
+
+def _spread_sentence(forecast: xr.Dataset) -> str:
+    on_plan = f"Exactly on plan before support: {100 * share_on_plan(forecast):.0f}% of trusts."
+    if forecast.sizes["trust"] < 2 * WORST:
+        return on_plan
+    return f"{on_plan} The {WORST} worst of each draw add up to {money(worst_total(forecast, WORST).mean())}."
 
 
 def _count_sentence(forecast: xr.Dataset) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.kernels._jit import kernel, step
-from sector_risk.kernels.quantile import look_up
+from sector_risk.kernels.quantile import CELLS, interpolate, look_up
 from sector_risk.kernels.random import fill_normal_pair, fill_normals
 
 F32 = NDArray[np.float32]
@@ -103,7 +103,7 @@ class YearOut(NamedTuple):
 
 @step
 def _mix(loading: Any, i: Any, sector: Any, kind: Any, system: Any, region: Any, z: Any) -> None:
-    """Z <- a F_sector + b F_type + c F_system + e F_region + rest * own, unit variance."""
+    """Replace z by a F_sector + b F_type + c F_system + e F_region + rest * own, unit variance."""
     a, b, c = loading[0, i], loading[1, i], loading[2, i]
     e, rest = loading[3, i], loading[4, i]
     for j in range(z.size):
@@ -112,15 +112,11 @@ def _mix(loading: Any, i: Any, sector: Any, kind: Any, system: Any, region: Any,
 
 @step
 def _fatten(tail: Any, table: Any, degrees: Any, z: Any) -> None:
-    """Z <- Phi^-1(T_nu(w z)): Student t dependence with the marginal left exact."""
-    half = np.float32(table.size - 1) * np.float32(0.5)
-    last = np.float32(table.size - 1) - np.float32(1e-3)
+    """Replace z by Phi^-1(T_nu(w z)): Student t dependence with the marginal left exact."""
+    half = np.float32(CELLS / 2)
     for j in range(z.size):
         t = tail[j] * z[j]
-        x = min(max((t / np.sqrt(degrees + t * t) + _ONE) * half, _ZERO), last)
-        cell = np.uint32(x)
-        below = table[cell]
-        z[j] = below + (x - np.float32(cell)) * (table[cell + np.uint32(1)] - below)
+        z[j] = interpolate(table, (t / np.sqrt(degrees + t * t) + _ONE) * half)
 
 
 @step
@@ -203,12 +199,6 @@ def _pay_and_drift(m: Any, year: Any, values: Any, pressure: Any) -> None:
 
 
 @step
-def _add(extra: Any, pressure: Any) -> None:
-    for j in range(pressure.size):
-        pressure[j] += extra[j]
-
-
-@step
 def _cover(pressure: Any, flexibility: Any, share: Any, keep: Any, variance: Any) -> None:
     """Reported variance: one-off cover first, a favourable pressure kept only in part."""
     for j in range(pressure.size):
@@ -241,7 +231,7 @@ def _months(
         _savings_missing(m, trusts.efficiency_plan[i] * year.plan[m], year, values, walked, pressure)
         _pay_and_drift(m, year, values, pressure)
         for u in range(extra.shape[0]):
-            _add(extra[u, i, m], pressure)
+            _accumulate(extra[u, i, m], pressure)
         reported = quarters[m // 3, i] if m % 3 == 2 else variance
         _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
         _accumulate(reported, sector[m, first_draw : first_draw + variance.size])

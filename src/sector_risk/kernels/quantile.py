@@ -27,9 +27,15 @@ def grid() -> NDArray[np.float64]:
 
 
 @step
-def look_up(table: Any, z: Any) -> Any:
-    """Quantile at latent z (float32 scalar) from a table of CELLS + 1 values."""
-    x = min(max((z + _Z_MAX) * _CELLS_PER_Z, _ZERO), _LAST)
+def interpolate(table: Any, x: Any) -> Any:
+    """Value of a table of CELLS + 1 at x cells from its start, linear in between, held beyond its ends."""
+    x = min(max(x, _ZERO), _LAST)
     cell = np.uint32(x)
     below = table[cell]
     return below + (x - np.float32(cell)) * (table[cell + np.uint32(1)] - below)
+
+
+@step
+def look_up(table: Any, z: Any) -> Any:
+    """Quantile at latent z (float32 scalar)."""
+    return interpolate(table, (z + _Z_MAX) * _CELLS_PER_Z)
