@@ -186,7 +186,7 @@ def test_most_positions_do_not_worsen_after_month_nine(year):
     assert sector(year, Q3).mean() / sector(year, YEAR_END).mean() > 7 / 12
 
 
-# Another year, not used in setting the defaults
+# The published panel of another year, whose spread was looked at and whose adverse share was not met
 
 
 @pytest.mark.needs_shared_data

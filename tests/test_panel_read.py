@@ -524,3 +524,14 @@ def test_the_published_long_form_agrees_with_the_panel():
     assert long.sizes["trust"] == 61
     both = np.intersect1d(long["trust"], wide["trust"])
     np.testing.assert_allclose(*((panel["plan"] / panel["turnover"]).sel(trust=both) for panel in (long, wide)))
+
+
+@pytest.mark.parametrize(
+    "text", ["trust;region;trust_type;plan\nZZ1;London;Acute;-3\n", "Plans for the board\nZZ1\n", "a\tb\nZZ1\t2\n"]
+)
+def test_a_header_that_is_none_shows_what_was_read(tmp_path, text):
+    path = tmp_path / "plans.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match="no known column in the header") as report:
+        read_panel(path)
+    assert report.value.faults[0].value == text.splitlines()[0]

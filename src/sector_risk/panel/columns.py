@@ -199,12 +199,20 @@ def _mixed(columns: Mapping[int, Column], place: str) -> list[Fault]:
 
 def _missing(header: Sequence[str], columns: Mapping[int, Column], place: str) -> list[Fault]:
     present = {column.variable for column in columns.values()}
+    if not present:
+        remedy = "Put the column names in the first row, one to a cell; in a text file, separate cells by commas."
+        return [Fault(place, "no known column in the header", _shown(header), remedy)]
     # A subtype says the type too.
     needed = [name for name, spec in PANEL.items() if spec.required and name not in present]
     if "trust_subtype" in present and "trust_type" in needed:
         needed.remove("trust_type")
     free = [name for position, name in enumerate(header) if position not in columns]
     return [Fault(place, "required column missing", "", _where_it_may_be(name, free), variable=name) for name in needed]
+
+
+def _shown(header: Sequence[str], most: int = 60) -> str:
+    text = " | ".join(header)
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _where_it_may_be(name: str, free: Sequence[str]) -> str:
