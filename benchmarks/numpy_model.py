@@ -130,13 +130,14 @@ def run(prepared, fund, n_draws, seed=0, block=500, dtype=F32):
     rng = np.random.default_rng(seed)
     n_trusts = len(prepared.codes)
     contribution = np.empty((7, n_trusts, n_draws), dtype)
-    before, position, paid = (np.empty((n_trusts, n_draws), dtype) for _ in range(3))
+    variance, before, position, paid = (np.empty((n_trusts, n_draws), dtype) for _ in range(4))
     sector, ytd, efficiency = np.empty((4, n_draws)), np.empty((12, n_draws)), np.empty(n_draws)
     plan, path = prepared.plan[:, None], prepared.plan_path.sum(axis=0)[:, None]
     for a in range(0, n_draws, block):
         b = min(a + block, n_draws)
         quarters, contribution[:, :, a:b], ytd[:, a:b], efficiency[a:b] = year(prepared, rng, b - a, dtype)
         paid[:, a:b] = support(fund, quarters, rng)
+        variance[:, a:b] = quarters[3]
         np.add(plan, quarters[3], out=before[:, a:b])
         np.add(before[:, a:b], paid[:, a:b], out=position[:, a:b])
         here = position[:, a:b]
@@ -145,4 +146,4 @@ def run(prepared, fund, n_draws, seed=0, block=500, dtype=F32):
         sector[2, a:b] = (here < -BALANCE).sum(axis=0)
         sector[3, a:b] = np.minimum(here, 0).sum(axis=0, dtype=float)
         ytd[:, a:b] += path
-    return contribution, before, position, paid, sector, ytd, efficiency
+    return contribution, before, position, paid, sector, ytd, efficiency, variance

@@ -25,6 +25,7 @@ class Draws:
     """Arrays of a whole run (T trusts, N draws), filled block by block."""
 
     contribution: F32  # (driver..., one_off, favourable_spent; T; N)
+    variance: F32  # (T, N) at the year end, before support
     position_before_support: F32  # (T, N)
     position: F32  # (T, N)
     support: F32  # (T, N)
@@ -41,6 +42,7 @@ class Draws:
 
         return cls(
             np.empty((n_drivers + 2, n_trusts, n_draws), np.float32),
+            room(),
             room(),
             room(),
             np.zeros((n_trusts, n_draws), np.float32),
@@ -149,8 +151,8 @@ def run_block(prepared: Prepared, rules: tuple[PreparedRule, ...], out: Draws, s
     last = first + n
     shared = shared_randomness(prepared, first, scratch.factors)
     extra = user_pressure(prepared, first, n)
-    before, variance = out.position_before_support, out.sector_variance
-    target = pressure.YearOut(out.contribution, before, quarter_variance, variance, out.efficiency_delivered)
+    before, total = out.position_before_support, out.sector_variance
+    target = pressure.YearOut(out.contribution, out.variance, before, quarter_variance, total, out.efficiency_delivered)
     pressure.year_block(prepared.plan, prepared.trusts, prepared.year, shared, first, extra, scratch.work, target)
     block = Block(first, quarter_variance, before, out.support)
     for rule in rules:

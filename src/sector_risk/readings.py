@@ -138,17 +138,10 @@ def share_on_plan(forecast: xr.Dataset) -> float:
     Examples
     --------
     >>> import xarray as xr
-    >>> forecast = xr.Dataset(
-    ...     {
-    ...         "position_before_support": (("trust", "draw"), np.float32([[-3.0, 2.1], [-1.0, -1.0]])),
-    ...         "plan": ("trust", [2.1, -1.0]),
-    ...     }
-    ... )
-    >>> share_on_plan(forecast)
+    >>> share_on_plan(xr.Dataset({"variance": (("trust", "draw"), [[0.0, -2.1], [0.0, 0.0]])}))
     0.75
     """
-    before = forecast.position_before_support.transpose("trust", "draw").values
-    return float((before == forecast.plan.values.astype(before.dtype)[:, None]).mean())
+    return float((forecast.variance == 0.0).mean())
 
 
 def is_whole_sector(forecast: xr.Dataset) -> bool:

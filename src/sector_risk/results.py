@@ -45,6 +45,7 @@ def label_forecast(
     variables = {
         "position": (by_trust, draws.position),
         "position_before_support": (by_trust, draws.position_before_support),
+        "variance": (by_trust, draws.variance),
         "support": (by_trust, draws.support),
         "one_off": (by_trust, draws.contribution[-2]),
         "contribution": contribution,

@@ -492,6 +492,13 @@ _DRAW = ("draw",)
 _OUTCOMES = (
     VariableSpec("position", _BY_DRAW, MONEY, "year-end position including support", sign=BALANCE_SIGN),
     VariableSpec("position_before_support", _BY_DRAW, MONEY, "year-end position before support", sign=BALANCE_SIGN),
+    VariableSpec(
+        "variance",
+        _BY_DRAW,
+        MONEY,
+        "year-end position before support less plan; exactly nought for a trust that ends on plan",
+        sign=VARIANCE_SIGN,
+    ),
     VariableSpec("support", _BY_DRAW, MONEY, "support funding paid for the year", sign=AMOUNT_SIGN),
     VariableSpec("one_off", _BY_DRAW, MONEY, "one-off cover used by the year end", sign=AMOUNT_SIGN),
     VariableSpec(

@@ -48,9 +48,9 @@ def simulate(
     Returns
     -------
     Dataset
-        GBP million, surplus positive. On (trust, draw), float32: `position`, `position_before_support`, `support`,
-        `one_off`; on (driver, trust, draw): `contribution`, which adds up over `driver` to
-        `position_before_support - plan`; on (draw), float64: `sector_position` (the sum of trusts), `nhs_position`
+        GBP million, surplus positive. On (trust, draw), float32: `position`, `position_before_support`, `variance`
+        (the latter less plan), `support`, `one_off`; on (driver, trust, draw): `contribution`, which adds up over
+        `driver` to `variance`; on (draw), float64: `sector_position` (the sum of trusts), `nhs_position`
         (with central actions), `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `sector_ytd` on
         (month, draw); and the plan beside them. Attributes say how it was made.
 
@@ -65,8 +65,7 @@ def simulate(
     >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200, seed=1)
     >>> forecast["position"].dims
     ('trust', 'draw')
-    >>> variance = forecast["position_before_support"] - forecast["plan"]
-    >>> bool(abs(forecast["contribution"].sum("driver") - variance).max() < 1e-3)
+    >>> bool(abs(forecast["contribution"].sum("driver") - forecast["variance"]).max() < 1e-3)
     True
     """
     assumptions = Assumptions() if assumptions is None else assumptions

@@ -95,6 +95,7 @@ class YearOut(NamedTuple):
     """
 
     contribution: F32  # (driver..., one_off, favourable_spent; T; N)
+    variance: F32  # (T, N) at the year end, before support
     position_before_support: F32  # (T, N)
     quarter_variance: F32  # (4, T, B)
     sector_variance: NDArray[np.float64]  # (12, N)
@@ -324,7 +325,9 @@ def year_block(
             _scale(extra[u, i, 11], -_ONE, rows[N_DRIVERS + u, i, a:b])
         _explain_cover(pressure, flexibility, year.keep_favourable, rows[cover, i, a:b], rows[cover + 1, i, a:b])
         _count_efficiency(k, pressure, values, flexibility, out.efficiency_delivered[a:b])
-        _position(plan[i], out.quarter_variance[3, i], out.position_before_support[i, a:b])
+        year_end = out.quarter_variance[3, i]
+        _scale(year_end, _ONE, out.variance[i, a:b])
+        _position(plan[i], year_end, out.position_before_support[i, a:b])
 
 
 WORK_ROWS = VALUE_ROWS + 4 + 4
