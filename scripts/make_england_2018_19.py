@@ -27,6 +27,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sector_risk.schema import REGIONS
+
 SEED = 201819
 TARGET = Path(__file__).parents[1] / "src" / "sector_risk" / "cases" / "england-2018-19.csv"
 
@@ -46,15 +48,6 @@ TAIL_SIZE = -41.0
 TAIL_LENGTH = 21.0
 LEAST_DEFICIT = -4.3
 
-REGIONS = (
-    "East of England",
-    "London",
-    "Midlands",
-    "North East and Yorkshire",
-    "North West",
-    "South East",
-    "South West",
-)
 COUNTS = {
     "Acute - Teaching": (2, 8, 6, 8, 6, 4, 2),
     "Acute - Large": (1, 4, 5, 5, 2, 6, 4),

@@ -23,58 +23,81 @@ SIGN = "surplus positive, deficit negative, GBP million nominal; contributions h
 SECTOR_TURNOVER = 87_800.0
 """GBP million in 2018-19, from 3.6bn of efficiency at 4.1%: NHS Improvement, quarter 1 of 2018-19."""
 LIBRARIES = ("sector-risk", "numpy", "scipy", "numba", "xarray")
+Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
 KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "left_out", "not_used_yet")
 
 
 def label_forecast(
-    draws: Draws,
-    central: dict[str, np.ndarray],
-    panel: xr.Dataset,
-    prepared: Prepared,
-    planned_support_path: np.ndarray,
+    draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, prepared: Prepared, support_path: np.ndarray
 ) -> xr.Dataset:
-    """Return the forecast Dataset of a run (see `simulate` for its variables)."""
-    contribution = ("driver", "trust", "draw"), draws.contribution
+    """Return the forecast Dataset of a run (see `simulate` for its variables).
+
+    `support_path` is the cumulative share, by month, of the support that plans expect.
+    """
+    plans = plan_variables(prepared, support_path)
+    sector = sector_variables(draws, central, plans["sector_plan_ytd"][1])
+    forecast = xr.Dataset(trust_variables(draws) | sector | plans, coordinates(draws, central, panel, prepared))
+    for name in forecast.variables:
+        forecast[name].attrs = FORECAST[str(name)].attrs
+    return forecast
+
+
+def trust_variables(draws: Draws) -> Variables:
+    """What every draw says of every trust; `one_off` is a view of its contribution."""
     by_trust = ("trust", "draw")
-    before, position, count, gross = draws.sector
-    support, agreed = prepared.panel["support_allocation"], prepared.panel["control_total_agreed"]
-    sector_plan = prepared.plan_path.sum(axis=0) + support.sum() * planned_support_path
-    sector_ytd = sector_plan[:, None] + draws.sector_variance
-    sector_ytd[-1] = position
-    actions = np.array(list(central.values())).reshape(len(central), len(position))
-    variables = {
+    return {
         "position": (by_trust, draws.position),
         "position_before_support": (by_trust, draws.position_before_support),
         "variance": (by_trust, draws.variance),
         "support": (by_trust, draws.support),
         "one_off": (by_trust, draws.contribution[-2]),
-        "contribution": contribution,
+        "contribution": (("driver", "trust", "draw"), draws.contribution),
+    }
+
+
+def sector_variables(draws: Draws, central: dict[str, np.ndarray], plan_ytd: np.ndarray) -> Variables:
+    """What every draw says of the sector; support not yet earned counts until the year end, as it is published."""
+    before, position, count, gross = draws.sector
+    actions = np.array(list(central.values())).reshape(len(central), len(position))
+    ytd = plan_ytd[:, None] + draws.sector_variance
+    ytd[-1] = position
+    return {
         "sector_position": ("draw", position),
         "sector_position_before_support": ("draw", before),
         "nhs_position": ("draw", position + actions.sum(axis=0)),
         "central_action": (("action", "draw"), actions),
-        "sector_ytd": (("month", "draw"), sector_ytd),
-        "sector_plan_ytd": ("month", sector_plan),
+        "sector_ytd": (("month", "draw"), ytd),
         "sector_efficiency_delivered": ("draw", draws.efficiency_delivered),
         "deficit_count": ("draw", count.astype(np.int32)),
         "gross_deficit": ("draw", gross),
-        "plan": ("trust", prepared.panel["plan"]),
-        "planned_support": ("trust", support * agreed * planned_support_path[-1]),
-        "turnover": ("trust", prepared.panel["turnover"]),
-        "efficiency_plan": ("trust", prepared.panel["efficiency_plan"]),
     }
+
+
+def plan_variables(prepared: Prepared, support_path: np.ndarray) -> Variables:
+    """Plans beside the draws: the sector's with all support on offer, a trust's with what it agreed."""
+    panel = prepared.panel
+    support, agreed = panel["support_allocation"], panel["control_total_agreed"]
+    return {
+        "sector_plan_ytd": ("month", prepared.plan_path.sum(axis=0) + support.sum() * support_path),
+        "plan": ("trust", panel["plan"].copy()),
+        "planned_support": ("trust", support * agreed * support_path[-1]),
+        "turnover": ("trust", panel["turnover"].copy()),
+        "efficiency_plan": ("trust", panel["efficiency_plan"].copy()),
+    }
+
+
+def coordinates(
+    draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, prepared: Prepared
+) -> dict[str, object]:
+    """Labels of trusts, drivers, months, actions and draws."""
     labels = {name: ("trust", panel[name].values) for name in ("name", "region", "trust_type", "system")}
-    coords = labels | {
+    return labels | {
         "trust": np.array(prepared.codes, dtype=object),
         "driver": [*DRIVERS, *(d.name for d in prepared.drivers), "one_off", "favourable_spent"],
         "month": np.arange(1, 13),
         "action": list(central),
-        "draw": np.arange(len(position)),
+        "draw": np.arange(draws.position.shape[1]),
     }
-    forecast = xr.Dataset(variables, coords)
-    for name in forecast.variables:
-        forecast[name].attrs = FORECAST[str(name)].attrs
-    return forecast
 
 
 def notes(panel: xr.Dataset, assumptions: Assumptions) -> list[str]:
