@@ -34,10 +34,10 @@ def _share(level: str, default: float, confidence: str) -> float:
 class Shares(Settings):
     """Share of a driver's latent variance that is common to the sector, a type, a system, a region."""
 
-    sector: float = _share("sector", 0.015, "D")
-    trust_type: float = _share("trust_type", 0.01, "D")
-    system: float = _share("system", 0.05, "D")
-    region: float = _share("region", 0.02, "D")
+    sector: float = _share("sector", 0.015, "G")
+    trust_type: float = _share("trust_type", 0.01, "G")
+    system: float = _share("system", 0.05, "G")
+    region: float = _share("region", 0.02, "G")
 
     def loadings(self) -> F64:
         """Loadings on sector, type, system, region and the trust's own Normal; squares add up to one."""
@@ -85,7 +85,7 @@ class Dependence(Settings):
         unit="shares of variance",
         meaning="dependence of drifts",
         source=CORRELATIONS,
-        confidence="D",
+        confidence="G",
     )
     flexibility: Shares = assumption(
         Shares(),

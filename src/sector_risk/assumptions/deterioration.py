@@ -24,16 +24,16 @@ class Deterioration(Settings):
     drift: Marginal = assumption(
         Marginal.of("gamma", a=3.5, scale=1 / 3.5),
         unit="relative to the trust's mean",
-        meaning="drift of a trust's year relative to its mean (sd .53, skewed)",
+        meaning="drift of a trust's year relative to its mean",
         source=CALIBRATED,
-        confidence="D",
+        confidence="G",
     )
     drift_base: float = assumption(
         0.0005,
         unit="fraction of turnover",
         meaning="mean adverse drift of a trust that plans balance",
         source=CALIBRATED,
-        confidence="D",
+        confidence="G",
         low=0.0,
         high=0.1,
     )
@@ -41,8 +41,9 @@ class Deterioration(Settings):
         0.51,
         unit="fraction of the planned deficit before support",
         meaning="further mean drift of a trust that plans a deficit",
-        source="plan and variance correlate .5 across 150 trusts at month 9 of 2025-26: NHS Oversight Framework data",
-        confidence="D",
+        source="set so that plan and variance correlate by about .4; .48 across 150 trusts at month 9 of 2025-26: NHS"
+        " Oversight Framework data",
+        confidence="G",
         low=0.0,
         high=2.0,
     )

@@ -22,14 +22,14 @@ class Efficiency(Settings):
     recurrent_ratio: Marginal = assumption(
         Marginal.of("beta", a=15.4, b=6.6),
         unit="fraction of the recurrent plan",
-        meaning="recurrent delivery r of a trust with the sector's average ask (mean .70, sd .10)",
+        meaning="recurrent delivery r of a trust with the sector's average ask",
         source="2017-18 recurrent delivery of about 2.36bn against 3.39bn planned: HFMA 5 Dec 2017, HSJ 7025306",
         confidence="D",
     )
     one_off_ratio: Marginal = assumption(
         Marginal.of("beta", a=14.0, b=4.0, scale=1.2),
         unit="fraction of the planned one-off savings",
-        meaning="delivery q of savings that were planned as one-off (mean .93, sd .11)",
+        meaning="delivery q of savings that were planned as one-off",
         source="judgement: one-off plans are small and are over-delivered through cover, which is modelled apart",
         confidence="G",
     )

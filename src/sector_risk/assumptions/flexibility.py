@@ -24,7 +24,7 @@ class Flexibility(Settings):
         unit="fraction of turnover",
         meaning="one-off measures a trust can find in a year",
         source=CALIBRATED,
-        confidence="D",
+        confidence="G",
     )
     deficit_effect: float = assumption(
         0.02,

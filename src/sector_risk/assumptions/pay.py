@@ -52,7 +52,7 @@ class Pay(Settings):
     own_award_afc: Marginal = assumption(
         Marginal.of("norm", scale=0.0025),
         unit="fraction of the pay bill",
-        meaning="a trust's own award cost less the national one, by its staff mix (sd .25 points)",
+        meaning="a trust's own award cost less the national one, by its staff mix",
         source="judgement on local pay-point mix: HFMA 4 Sep 2018, HSJ 7022963",
         confidence="G",
     )
