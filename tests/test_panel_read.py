@@ -139,7 +139,7 @@ def test_missing_cells_are_filled_by_rule(tmp_path, blank):
     np.testing.assert_allclose(panel["turnover"], [1600, 230])
     np.testing.assert_allclose(panel["efficiency_plan"], [70, 230 * 0.041])
     filled = json.loads(panel.attrs["filled"])
-    assert filled["efficiency_plan"] == "sector rate: 4.1% of turnover (1 of 2 trusts)"
+    assert filled["efficiency_plan"] == "sector rate: 4.1% of turnover (1 of 2 trusts: ZZ3)"
     assert filled["turnover"].startswith("type median: ")
     assert caught[0].filename == __file__
 

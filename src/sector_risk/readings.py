@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sector_risk.panel.fill import WARNED
 from sector_risk.schema import WHOLE_SECTOR
 
 __all__ = [
@@ -239,13 +240,15 @@ def money(value: float, decimals: int = 0) -> str:
     return text if float(text.replace(",", "")) else text.lstrip("-")
 
 
-def data_notes(attrs: Mapping[Hashable, Any]) -> Iterator[str]:
+def data_notes(attrs: Mapping[Hashable, Any], *, brief: bool = False) -> Iterator[str]:
     """Say what to know of the assumptions, and what was filled in, left out, or read and not used yet.
 
     Parameters
     ----------
     attrs : mapping
         The attributes of a panel or a forecast.
+    brief : bool
+        Whether to name the variables with a default in one line, without their rules.
 
     Yields
     ------
@@ -261,8 +264,12 @@ def data_notes(attrs: Mapping[Hashable, Any]) -> Iterator[str]:
     Read but not used yet: actual
     """
     yield from json.loads(attrs.get("notes", "[]"))
-    for name, rule in json.loads(attrs["filled"]).items():
+    filled = json.loads(attrs["filled"])
+    shown = {name: rule for name, rule in filled.items() if name in WARNED} if brief else filled
+    for name, rule in shown.items():
         yield f"Filled: {name}, by {rule}"
+    if len(shown) < len(filled):
+        yield f"Default used for: {', '.join(name for name in filled if name not in shown)}"
     left_out, not_used = (json.loads(attrs[key]) for key in ("left_out", "not_used_yet"))
     if left_out:
         yield f"Left out, {len(left_out)} in all: {_some(left_out)}"

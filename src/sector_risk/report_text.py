@@ -233,7 +233,7 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
     if held > 0.5:
         yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
-    yield from data_notes(forecast.attrs)
+    yield from data_notes(forecast.attrs, brief=True)
 
 
 def _places(summary: xr.Dataset) -> xr.Dataset:

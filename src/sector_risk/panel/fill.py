@@ -173,7 +173,15 @@ def fill(panel: xr.Dataset, name: str, year: str) -> tuple[xr.Dataset, str]:
     values = {**RULES, **IF_PRESENT}[name](panel, year)
     given = panel[name].variable if name in panel.variables else xr.Variable("trust", values)
     filled = given.copy(data=np.where(gaps, values, given.values))
-    return panel.assign({name: filled}), f"{sentence(name, year)} ({gaps.sum()} of {gaps.size} trusts)"
+    return panel.assign({name: filled}), f"{sentence(name, year)} ({_whose(panel['trust'].values[gaps], gaps.size)})"
+
+
+def _whose(trusts: NDArray[np.generic], among: int, most: int = 8) -> str:
+    """All trusts, or how many of them and the codes of the first few."""
+    if trusts.size == among:
+        return f"all {among} trusts" if among > 1 else "the only trust"
+    more = f" and {trusts.size - most} more" if trusts.size > most else ""
+    return f"{trusts.size} of {among} trusts: {', '.join(map(str, trusts[:most]))}{more}"
 
 
 def sentence(name: str, year: str) -> str:
