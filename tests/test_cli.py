@@ -259,3 +259,9 @@ def test_without_click_one_line_says_what_to_install():
     done = shell("import sys; sys.modules['click'] = None; " + RUN)
     assert done.returncode == 1
     assert done.stderr.splitlines() == ["The command line needs two small packages: pip install 'sector-risk[cli]'"]
+
+
+@pytest.mark.parametrize(("draws", "said"), [("50", True), ("1000", False)])
+def test_few_draws_are_said_to_be_few(draws, said):
+    result = run("forecast", "--case", CASE, "--draws", draws)
+    assert ("too few for ranges" in " ".join(result.output.split())) == said

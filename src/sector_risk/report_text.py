@@ -31,6 +31,7 @@ from sector_risk.readings import (
     worst_total,
 )
 
+FEW_DRAWS = 1_000
 WORST = 30  # whose deficits were set against the sector's in January 2019
 LABEL_WIDTH = 28  # what the other columns leave of 80
 
@@ -226,6 +227,8 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     error = 1.96 * _at_level(summary, "sector").mean_se.item()
     points = max(196 * _at_level(summary, "sector").p_deficit_se.item(), 0.1)
     yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
+    if forecast.sizes["draw"] < FEW_DRAWS:
+        yield f"Only {forecast.sizes['draw']} draws: too few for ranges and chances; ask for {FEW_DRAWS:,} or more."
     yield (
         f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
         "on its chance of breakeven. Doubt about the assumptions comes on top."
