@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from sector_risk.kernels._jit import kernel, step
+from sector_risk.kernels.rows import add_to
 
 MEAN, SD, BELOW = range(3)
 
@@ -85,6 +86,4 @@ def tails(rows: Any, limit: Any, out: Any) -> None:
 def group_sums(rows: Any, group: Any, out: Any) -> None:
     """Add each row (T, N) to its group's row of `out` (group, N), float64."""
     for i in range(rows.shape[0]):
-        row, target = rows[i], out[group[i]]
-        for j in range(row.size):
-            target[j] += row[j]
+        add_to(out[group[i]], rows[i])

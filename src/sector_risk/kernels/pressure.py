@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sector_risk.kernels._jit import kernel, step
 from sector_risk.kernels.quantile import CELLS, interpolate, look_up
 from sector_risk.kernels.random import fill_normal_pair, fill_normals
+from sector_risk.kernels.rows import add_to
 
 F32 = NDArray[np.float32]
 U32 = NDArray[np.uint32]
@@ -209,12 +210,6 @@ def _cover(pressure: Any, flexibility: Any, share: Any, keep: Any, variance: Any
 
 
 @step
-def _accumulate(row: Any, total: Any) -> None:
-    for j in range(row.size):
-        total[j] += row[j]
-
-
-@step
 def _months(
     i: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, quarters: Any, sector: Any
 ) -> None:
@@ -232,10 +227,10 @@ def _months(
         _savings_missing(m, trusts.efficiency_plan[i] * year.plan[m], year, values, walked, pressure)
         _pay_and_drift(m, year, values, pressure)
         for u in range(extra.shape[0]):
-            _accumulate(extra[u, i, m], pressure)
+            add_to(pressure, extra[u, i, m])
         reported = quarters[m // 3, i] if m % 3 == 2 else variance
         _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
-        _accumulate(reported, sector[m, first_draw : first_draw + variance.size])
+        add_to(sector[m, first_draw : first_draw + variance.size], reported)
 
 
 @step

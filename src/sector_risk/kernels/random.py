@@ -179,11 +179,3 @@ def normals_block(key: Any, labels: Any, first_draw: Any, out: Any) -> None:
     for i in range(labels.shape[0]):
         for group in range(out.shape[1] // 4):
             fill_normals(key, labels[i], group, first_draw, out[i, 4 * group : 4 * group + 4])
-
-
-@kernel
-def words_block(key: Any, labels: Any, first_draw: Any, out: Any) -> None:
-    """Fill `out` (label, item, draw) with 32-bit words; item count a multiple of four."""
-    for i in range(labels.shape[0]):
-        for group in range(out.shape[1] // 4):
-            fill_words(key, labels[i], group, first_draw, out[i, 4 * group : 4 * group + 4])

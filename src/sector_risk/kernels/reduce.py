@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from sector_risk.kernels._jit import kernel, step
+from sector_risk.kernels.rows import add_to
 
 BALANCE = np.float32(0.005)
 """A deficit or a missed plan is at least GBP 5,000: half of what GBP 0.01m reports would round away."""
@@ -14,13 +15,6 @@ BALANCE = np.float32(0.005)
 def _add_positions(before: Any, support: Any, position: Any) -> None:
     for j in range(position.size):
         position[j] = before[j] + support[j]
-
-
-@step
-def _add_to_sector(before: Any, position: Any, sum_before: Any, sum_position: Any) -> None:
-    for j in range(position.size):
-        sum_before[j] += before[j]
-        sum_position[j] += position[j]
 
 
 @step
@@ -45,5 +39,6 @@ def positions_block(a: Any, b: Any, before: Any, support: Any, position: Any, se
     for i in range(before.shape[0]):
         row, out = before[i, a:b], position[i, a:b]
         _add_positions(row, support[i, a:b], out)
-        _add_to_sector(row, out, sector[0, a:b], sector[1, a:b])
+        add_to(sector[0, a:b], row)
+        add_to(sector[1, a:b], out)
         _add_deficits(out, sector[2, a:b], sector[3, a:b])

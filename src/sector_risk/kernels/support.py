@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sector_risk.kernels._jit import kernel, step
 from sector_risk.kernels.random import fill_words
+from sector_risk.kernels.rows import add_to
 
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
@@ -72,37 +73,24 @@ def _earn(allocation: Any, weight: Any, fund: Any, gate: Any, access: Any, misse
 
 
 @step
-def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, agreed: Any, paid: Any) -> None:
-    """Earnings of trust i over the year, left in the last row and added to `paid`."""
-    access, gate, missed, earned = rows[0], rows[1], rows[2], rows[3]
+def _quarters(i: Any, fund: Any, quarter_variance: Any, words: Any, rows: Any, agreed: Any, earned: Any) -> None:
+    """Earnings of trust i over the year; `agreed` becomes whether it also met its total at the year end."""
+    access, gate, missed = rows[0], rows[1], rows[2]
     missed[:] = _ZERO
     earned[:] = _ZERO
     for q in range(4):
         _flag_below(words[q], fund.access_met, access)
         _gate(quarter_variance[q, i], fund.gap[q, i], agreed, gate)
         _earn(fund.allocation[i], fund.weights[q], fund, gate, access, missed, earned)
-    _add(earned, paid)
+    agreed[:] = gate
 
 
 @step
-def _add(row: Any, total: Any) -> None:
-    for j in range(row.size):
-        total[j] += row[j]
-
-
-@step
-def _copy(row: Any, out: Any) -> None:
-    for j in range(row.size):
-        out[j] = row[j]
-
-
-@step
-def _claims(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, general: Any) -> None:
+def _claims(allocation: Any, gap: Any, variance: Any, met: Any, beat: Any, general: Any) -> None:
     """Add what a trust may claim at the year end: pounds beaten, and its allocation."""
     for j in range(variance.size):
-        met = agreed[j] if variance[j] >= gap else _ZERO
-        beat[j] += met * (variance[j] - gap)
-        general[j] += met * allocation
+        beat[j] += met[j] * (variance[j] - gap)
+        general[j] += met[j] * allocation
 
 
 @step
@@ -123,10 +111,9 @@ def _ration(share: Any, support: Any) -> None:
 
 
 @step
-def _collect(allocation: Any, gap: Any, variance: Any, agreed: Any, beat: Any, general: Any, support: Any) -> None:
+def _collect(allocation: Any, gap: Any, variance: Any, met: Any, beat: Any, general: Any, support: Any) -> None:
     for j in range(variance.size):
-        met = agreed[j] if variance[j] >= gap else _ZERO
-        support[j] += np.float32(met * (beat[j] * (variance[j] - gap) + general[j] * allocation))
+        support[j] += np.float32(met[j] * (beat[j] * (variance[j] - gap) + general[j] * allocation))
 
 
 @kernel
@@ -145,17 +132,17 @@ def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, supp
     """
     _, n_trusts, n = quarter_variance.shape
     a, b = first_draw, first_draw + n
-    words, rows = np.empty((4, n), np.uint32), np.empty((4, n), np.float32)
-    agreed = np.empty((n_trusts, n), np.float32)
+    words, rows = np.empty((4, n), np.uint32), np.empty((3, n), np.float32)
+    met = np.empty((n_trusts, n), np.float32)
     paid, beat, general = np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n_trusts):
-        _agree(i, fund, first_draw, words, agreed[i])
+        _agree(i, fund, first_draw, words, met[i])
         fill_words(fund.access_key, fund.hashes[i], 0, first_draw, words)
-        _quarters(i, fund, quarter_variance, words, rows, agreed[i], paid)
-        _copy(rows[3], support[i, a:b])
-        _claims(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general)
+        _quarters(i, fund, quarter_variance, words, rows, met[i], support[i, a:b])
+        add_to(paid, support[i, a:b])
+        _claims(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], met[i], beat, general)
     _distribute(fund.pot, paid, beat, general)
     for i in range(n_trusts):
         row = support[i, a:b]
         _ration(paid, row)
-        _collect(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], agreed[i], beat, general, row)
+        _collect(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], met[i], beat, general, row)
