@@ -71,11 +71,10 @@ class Assumptions:
 
     def __post_init__(self) -> None:
         """Check that each group is of its kind; all faults in one `InputError`."""
-        given = {name: (getattr(self, name), kind) for name, kind in _KINDS.items()}
         faults = [
-            Fault("assumptions", f"must be {kind.__name__}", str(value), "", variable=name)
-            for name, (value, kind) in given.items()
-            if not isinstance(value, kind)
+            Fault("assumptions", f"must be {kind.__name__}", str(getattr(self, name)), "", variable=name)
+            for name, kind in _KINDS.items()
+            if not isinstance(getattr(self, name), kind)
         ]
         if len(set(self.drivers)) < len(self.drivers):
             rule, remedy = "a name occurs twice", "Name each driver once."
@@ -147,11 +146,10 @@ class Assumptions:
 
     @classmethod
     def _from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
-        known: dict[str, Any] = {f.name: f.default_factory for f in fields(cls)}
-        faults, groups = [unknown_key("", key, known) for key in mapping if key not in known], {}
-        for name in (name for name in known if name in mapping):
+        faults, groups = [unknown_key("", key, _KINDS) for key in mapping if key not in _KINDS], {}
+        for name in (name for name in _KINDS if name in mapping):
             try:
-                groups[name] = _PARSERS.get(name, _group)(mapping[name], name, known[name])
+                groups[name] = _PARSERS.get(name, _group)(mapping[name], name, _KINDS[name])
             except InputError as error:
                 faults.extend(error.faults)
         if faults:

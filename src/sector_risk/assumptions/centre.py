@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sector_risk.assumptions.marginal import Marginal
-from sector_risk.assumptions.settings import Settings, assumption
+from sector_risk.assumptions.settings import Evidence, Settings, assumption
 from sector_risk.faults import Fault, InputError
 
 
@@ -28,20 +28,10 @@ class CentralAction(Settings):
         confidence="G",
     )
 
-    def _faults(self) -> Iterator[Fault]:
-        base = list(super()._faults())
-        yield from base
-        if base:
-            return
+    def _relation_faults(self) -> Iterator[Fault]:
         if not self.name:
             remedy = "Name it, for example 'risk reserve'."
             yield Fault("assumptions", "an action needs a name", "", remedy, variable="centre.actions")
-
-
-def _evidence(planned: tuple[str, str], delivery: tuple[str, str]) -> tuple[tuple[str, object], ...]:
-    from sector_risk.assumptions.settings import Evidence
-
-    return (("planned", Evidence(*planned)), ("delivery", Evidence(*delivery)))
 
 
 JOINT_PAPER = "joint paper of September 2018: wilmingtonhealthcare, HSJ 7023466"
@@ -50,21 +40,27 @@ IMPROVEMENT_TARGET = CentralAction(
     "provider improvement target",
     254.0,
     Marginal.of("beta", a=2.0, b=3.0),
-    evidence=_evidence(  # type: ignore[arg-type]
-        (JOINT_PAPER, "V"),
-        ("judgement: outturns were worse than plan in all five years, so under half is delivered", "G"),
+    evidence=(
+        ("planned", Evidence(JOINT_PAPER, "V")),
+        (
+            "delivery",
+            Evidence("judgement: outturns were worse than plan in all five years, so under half is delivered", "G"),
+        ),
     ),
 )
 COMMISSIONER_UNDERSPEND = CentralAction(
     "commissioner underspend",
     265.0,
     Marginal.of("gamma", a=1.8, scale=1.57 / 1.8),
-    evidence=_evidence(  # type: ignore[arg-type]
-        (JOINT_PAPER, "V"),
+    evidence=(
+        ("planned", Evidence(JOINT_PAPER, "V")),
         (
-            "five years' underspends without risk reserves, 250, 500, 103, 315, 916, have mean 417 and sd 310:"
-            " HSJ 7018808, HFMA 18 Jul 2017, HFMA 5 Jun 2018, HSJ 7024322",
-            "D",
+            "delivery",
+            Evidence(
+                "five years' underspends without risk reserves, 250, 500, 103, 315, 916, have mean 417 and sd 310:"
+                " HSJ 7018808, HFMA 18 Jul 2017, HFMA 5 Jun 2018, HSJ 7024322",
+                "D",
+            ),
         ),
     ),
 )

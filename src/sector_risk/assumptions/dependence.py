@@ -44,11 +44,7 @@ class Shares(Settings):
         shares = np.array([self.sector, self.trust_type, self.system, self.region])
         return np.sqrt(np.append(shares, max(1.0 - shares.sum(), 0.0)))
 
-    def _faults(self) -> Iterator[Fault]:
-        base = list(super()._faults())
-        yield from base
-        if base:
-            return
+    def _relation_faults(self) -> Iterator[Fault]:
         total = self.sector + self.trust_type + self.system + self.region
         if total > 1.0 + 1e-12:
             rule = "shares of variance add up to more than one"
@@ -143,11 +139,7 @@ class Dependence(Settings):
         t = x * np.sqrt(self.tail_dof / (1.0 - x * x))
         return special.ndtri(special.stdtr(self.tail_dof, t)).astype(np.float32)
 
-    def _faults(self) -> Iterator[Fault]:
-        base = list(super()._faults())
-        yield from base
-        if base:
-            return
+    def _relation_faults(self) -> Iterator[Fault]:
         matrix = np.array(self.sector_correlation)
         came, where = str(matrix.tolist()), "dependence.sector_correlation"
         if not np.allclose(matrix, matrix.T) or not np.allclose(np.diag(matrix), 1.0):

@@ -83,10 +83,8 @@ class Deterioration(Settings):
         high=0.05,
     )
 
-    def _faults(self) -> Iterator[Fault]:
-        base = list(super()._faults())
-        yield from base
-        if not base and sum(self.season) <= 0.0:
+    def _relation_faults(self) -> Iterator[Fault]:
+        if sum(self.season) <= 0.0:
             remedy = "Give at least one month a weight."
             yield Fault(
                 "assumptions", "must not all be zero", str(self.season), remedy, variable="deterioration.season"

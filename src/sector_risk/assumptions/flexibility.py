@@ -63,11 +63,7 @@ class Flexibility(Settings):
         high=0.1,
     )
 
-    def _faults(self) -> Iterator[Fault]:
-        base = list(super()._faults())
-        yield from base
-        if base:
-            return
+    def _relation_faults(self) -> Iterator[Fault]:
         path = np.array(self.path, dtype=float)
         if path.shape == (12,) and (path[-1] != 1.0 or (np.diff(path) < 0.0).any()):
             remedy = "Give cumulative shares that end at 1."

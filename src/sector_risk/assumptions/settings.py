@@ -75,7 +75,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value; all faults in one `InputError`."""
-        faults = [*self._faults()]
+        faults = [*self._value_faults()] or [*self._relation_faults()]
         if faults:
             raise InputError(faults)
         changed = tuple((name, e) for name, e in self.evidence if self._usual_evidence(name) != e)
@@ -109,7 +109,11 @@ class Settings:
         is_default = f is not None and getattr(self, name) == f.default
         return f.metadata["evidence"] if f is not None and is_default else BY_USER
 
-    def _faults(self) -> Iterator[Fault]:
+    def _relation_faults(self) -> Iterator[Fault]:
+        """Yield what is wrong between values that are each right; groups that have such rules say so here."""
+        yield from ()
+
+    def _value_faults(self) -> Iterator[Fault]:
         place = type(self).__name__.lower()
         for name, f in self.assumptions().items():
             problem = _problem(getattr(self, name), f.default, f.metadata["low"], f.metadata["high"])
