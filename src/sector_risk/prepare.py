@@ -1,6 +1,5 @@
 """From panel and assumptions to the plain arrays that kernels read."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -272,13 +271,3 @@ def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np
     z = [normals(prepared.keys[s], label, first_draw, 4, n_draws)[0] for s in range(N_YEARLY_STREAMS)]
     scale = [prepared.dependence.tail_scale(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
     return np.array(scale, F32)
-
-
-def panel_hash(panel: xr.Dataset) -> str:
-    """Return a digest of the panel's codes and numbers: the same panel, the same forecast."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(map(str, panel.variables)):
-        values = panel[name].values
-        data = "\x1f".join(map(str, values.tolist())).encode() if values.dtype.kind in "OUb" else values.tobytes()
-        digest.update(name.encode() + b"\x1e" + data)
-    return digest.hexdigest()

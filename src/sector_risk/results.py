@@ -1,6 +1,7 @@
 """Labels: from a run's arrays to an xarray Dataset that says what it is and where it comes from."""
 
 import datetime
+import hashlib
 import json
 import sys
 from functools import cache
@@ -15,7 +16,7 @@ from sector_risk.engine import Draws
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
 from sector_risk.panel.fill import income_uplift
-from sector_risk.prepare import Prepared, panel_hash
+from sector_risk.prepare import Prepared
 from sector_risk.regimes import Regime
 from sector_risk.schema import FORECAST, WHOLE_SECTOR
 
@@ -149,3 +150,13 @@ def provenance(
         "versions": library_versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def panel_hash(panel: xr.Dataset) -> str:
+    """Return a digest of the panel's codes and numbers: the same panel, the same forecast."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(map(str, panel.variables)):
+        values = panel[name].values
+        data = "\x1f".join(map(str, values.tolist())).encode() if values.dtype.kind in "OUb" else values.tobytes()
+        digest.update(name.encode() + b"\x1e" + data)
+    return digest.hexdigest()
