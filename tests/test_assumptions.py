@@ -9,7 +9,7 @@ from scipy import stats
 import sector_risk as sr
 from sector_risk.assumptions import Efficiency, Evidence
 from sector_risk.assumptions.pay import elapsed
-from sector_risk.assumptions.settings import CONFIDENCE
+from sector_risk.settings import CONFIDENCE
 
 
 def changed():
@@ -142,7 +142,9 @@ def test_months_of_effect():
 
 
 def test_delivery_falls_with_the_ask():
-    effect = Efficiency().delivery_effect(np.array([3.0, 5.0]), np.array([4.0, 4.0]))
+    turnover = np.array([200.0, 100.0])
+    asked = np.array([0.03, 0.05]) * turnover
+    effect = Efficiency().effect_at_no_ask(4.0) - Efficiency().effect_slope(turnover) * asked
     # Asks of 3% and 5% around an average of 4%: one point each side at .025 of a mean of .70.
     np.testing.assert_allclose(effect, [1 + 0.025 / 0.7, 1 - 0.025 / 0.7], rtol=1e-3)
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import sector_risk as sr
-from sector_risk import engine, prepare
+from sector_risk.fold import Fold
+from sector_risk.run import Draws
+from sector_risk.simulation import plan_run
 
 N_DRAWS = 2000
 Q1, Q2, Q3, YEAR_END = range(4)
@@ -30,11 +32,10 @@ class Year:
 
 def simulate_quarters(panel):
     assumptions, seed = sr.Assumptions(), 11
-    prepared = prepare.prepare(panel, assumptions, seed)
-    scratch = engine.Scratch(prepared, N_DRAWS)
-    out = engine.Draws.empty(5, len(prepared.codes), N_DRAWS)
-    engine.run_block(prepared, (), out, scratch, 0)
-    variance = scratch.quarter_variance.astype(float)
+    run, _ = plan_run(panel, assumptions, "none", years=1, n_draws=N_DRAWS, seed=seed, by_trust=True)
+    fold = Fold(run, N_DRAWS)
+    fold.run_block(Draws.empty(run), 0)
+    variance = fold.block.quarter_variance.astype(float)
     turnover = panel["turnover"].values[None, :, None]
     forecast = sr.simulate(panel, assumptions, n_draws=N_DRAWS, seed=seed)
     return Year(variance, 100 * variance / turnover / YEAR_TO_DATE, forecast, panel)

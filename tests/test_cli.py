@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from click.testing import CliRunner
 import sector_risk
 from sector_risk import cli
 from sector_risk.faults import InputWarning
+from sector_risk.readings import _RULES
+from sector_risk.regimes.regime import BUNDLED
 from sector_risk.report_text import probability
+from sector_risk.simulation import LIMITS
 
 CASE = "england-2018-19"
 RUN = "from sector_risk.cli import main; main()"
@@ -171,6 +175,155 @@ class TestInterrupt:
         result = forecast("-o", tmp_path / "f.nc", "--plot", tmp_path / "f.png")
         assert result.exit_code == 130
         assert names_in(tmp_path) == []
+
+
+def project(*arguments):
+    return run("project", "--case", CASE, "--draws", 60, *arguments)
+
+
+def plain(result):
+    return re.sub(r"\s+", " ", result.output)
+
+
+class TestProject:
+    def test_answers_on_a_page_of_80_columns(self):
+        result = project("--regime", "2019-20", "--years", 3)
+        assert result.exit_code == 0
+        for words in (
+            "NHS providers in England, 2018-19 to 2020-21",
+            "Rules: 2019-20 (sustainability funding, financial recovery fund,",
+            "Provider sector: expected -",
+            "chance of balance in 2020-21",
+            "Trusts in deficit: expected 107 of 227 in 2018-19 and",
+            "Underlying position",
+            "Debt",
+            "Provider sector in balance in 2020-21: <5% (met in none of 60 draws).",
+            "Every trust in balance in 2023-24: beyond these years; ask for 6 years.",
+            "Accelerated turnaround: the 30 trusts chosen at the end of 2018-19 have deficits of",
+            "of the sector's net deficit of",
+            "Monte Carlo error (95%), 2020-21:",
+            "too few for ranges",
+            "synthetic",
+        ):
+            assert words in plain(result)
+        assert max(map(len, result.output.splitlines())) <= 80
+        assert "…" not in result.output
+
+    def test_every_year_has_the_count_beside_the_total(self):
+        lines = project("--years", 4).output.splitlines()
+        for year in ("2018-19", "2019-20", "2020-21", "2021-22"):
+            (row,) = [line for line in lines if re.match(f"{year} {{2,}}-", line)]
+            label, position, chance, count, *_ = row.split()
+            assert (label, chance) == (year, "<5%")
+            assert int(position.replace(",", "")) < 0 < int(count) < 227
+
+    def test_what_2025_asks_is_reported(self):
+        text = plain(project("--regime", "2025-26", "--years", 2))
+        assert "trusts in segment 4 in 2018-19 and" in text
+        assert "Improvement programme: 15 trusts inside in 2018-19 and" in text
+        assert "Debt" not in text
+
+    def test_one_year_is_spoken_of_once(self):
+        text = plain(project("--years", 1, "--regime", "none"))
+        assert "NHS providers in England, 2018-19: the year-end" in text
+        assert "What the rules do" not in text
+        assert "Each year follows" not in text
+        assert "ask for 2 years" in text
+
+    def test_years_are_five_if_not_said(self):
+        assert "2018-19 to 2022-23" in project("--regime", "none").output
+
+    def test_never_claims_a_chance_of_nought(self):
+        assert not re.search(r"(?<![\d.,])(0|100)(\.0)?%(?! of the sector)", project("--years", 2).output)
+
+    def test_writes_both_files_and_names_them(self, tmp_path):
+        result = project("--years", 2, "-o", tmp_path / "out/p.zarr", "--plot", tmp_path / "out/p.png")
+        assert result.exit_code == 0
+        assert names_in(tmp_path / "out") == ["p.png", "p.zarr"]
+        assert "p.zarr" in result.output
+        opened = sector_risk.open_forecast(tmp_path / "out/p.zarr")
+        assert opened["position"].dims == ("year", "trust", "draw")
+        assert json.loads(opened.attrs["regime"])["name"] == "2018-19"
+
+    def test_the_seed_decides_the_answer(self):
+        two = ("--years", 2, "--seed", 1)
+        assert project(*two).output == project(*two, "--threads", 1).output
+        assert project(*two).output != project("--years", 2, "--seed", 2).output
+
+    def test_quiet_says_nothing(self):
+        assert project("--years", 2, "--quiet").output == ""
+
+    def test_a_regime_of_ones_own(self, tmp_path):
+        own = sector_risk.REGIMES["2018-19"].replace("sustainability_funding", finance_share=0.5)
+        (tmp_path / "own.toml").write_text(own.to_toml().replace('"2018-19"', '"softer"'), encoding="utf-8")
+        assert (
+            "Rules: softer (sustainability funding)." in project("--years", 1, "--regime", tmp_path / "own.toml").output
+        )
+
+    def test_a_forecast_takes_a_regime_too(self):
+        result = forecast("--regime", "none")
+        assert "Rules: none." in result.output
+        assert result.output != forecast().output
+
+    def test_an_interrupt_writes_nothing(self, tmp_path, monkeypatch):
+        def plot_projection(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("sector_risk.plots.plot_projection", plot_projection)
+        result = project("--years", 2, "-o", tmp_path / "p.nc", "--plot", tmp_path / "p.png")
+        assert result.exit_code == 130
+        assert names_in(tmp_path) == []
+
+
+class TestProjectMistakes:
+    @pytest.mark.parametrize("command", ["project", "forecast"])
+    def test_an_unknown_regime_names_the_nearest(self, command):
+        result = run(command, "--case", CASE, "--regime", "2018-91")
+        assert result.exit_code == 2
+        assert "Did you mean '2018-19'?" in result.output
+
+    @pytest.mark.parametrize("years", [0, 31, "five"])
+    def test_years_out_of_range(self, years):
+        result = project("--years", years)
+        assert result.exit_code == 2
+        assert "--years" in result.output
+
+    def test_the_range_is_the_library_s(self):
+        (option,) = [option for option in cli.project.params if option.name == "years"]
+        assert (option.type.min, option.type.max) == LIMITS["years"]
+
+    def test_a_rule_that_acts_in_no_year(self, tmp_path):
+        (tmp_path / "late.toml").write_text(
+            'name = "late"\n[[rules]]\nrule = "payment_reform"\nfirst_year = "2030-31"\n'
+        )
+        result = project("--regime", tmp_path / "late.toml")
+        assert result.exit_code == 2
+        assert "payment_reform: acts in none of the years ('2018-19 to 2022-23')" in result.output
+
+    @pytest.mark.parametrize("text", ["rules = 1\n", "not toml", 'name = "x"\n[[rules]]\nrule = "payment_reforn"\n'])
+    def test_a_regime_that_cannot_be_read(self, text, tmp_path):
+        (tmp_path / "own.toml").write_text(text)
+        assert project("--regime", tmp_path / "own.toml").exit_code == 2
+
+    def test_a_regime_that_is_not_there(self, tmp_path):
+        result = project("--regime", tmp_path / "none.toml")
+        assert result.exit_code == 2
+        assert "none.toml" in result.output
+
+    def test_neither_panel_nor_case_suggests_the_case(self):
+        assert f"--case {CASE}" in run("project").output
+
+
+def test_regimes_says_in_a_line_what_each_rule_does():
+    lines = run("regimes").output.splitlines()
+    assert [line.split(":")[0] for line in lines if not line.startswith(" ")] == list(sector_risk.REGIMES)
+    rules = [rule for regime in sector_risk.REGIMES.values() for rule in regime.rules]
+    assert len(lines) == len(sector_risk.REGIMES) + len(rules)
+    assert max(map(len, lines)) <= 120
+
+
+def test_every_rule_of_the_library_has_plain_words():
+    assert set(_RULES) == set(BUNDLED)
 
 
 def test_check_says_what_a_forecast_would_make_of_a_panel(tmp_path):

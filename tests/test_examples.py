@@ -34,6 +34,14 @@ def test_what_flu_costs_is_met_by_measures_or_left_on_the_bottom_line(output_of)
     assert figures(out, "Mental health")[1:3] == [0, pytest.approx(-9, abs=5)]  # gains support, bears no cost
 
 
+def test_a_rule_of_ones_own_pays_its_pot_and_reads_from_a_file(output_of):
+    out = output_of("own_rule.py")
+    assert 'rule = "winter_fund"' in out
+    assert figures(out, "paid, GBP million") == [300]
+    (without,), (with_fund,) = (figures(out, f"trusts in deficit {how} it") for how in ("without", "with"))
+    assert with_fund < without
+
+
 def test_september_2018_adds_up_from_the_plan_to_the_whole_nhs(output_of):
     out = output_of("september_2018.py")
     assert "-519 after 2,450 of sustainability funding" in out

@@ -71,6 +71,45 @@ def test_an_interrupt_leaves_no_new_file(tmp_path):
     assert names_in(tmp_path) == []
 
 
+def projections():
+    """One without funds and with all milestones, one with flags, one with small whole numbers and no milestone."""
+    few = sr.load_case("england-2018-19").isel(trust=slice(6))
+    return [
+        sr.project(few, regime=regime, years=years, n_draws=20)
+        for regime, years in (("none", 6), ("2019-20", 3), ("2025-26", 1))
+    ]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_projections_survive_the_round_trip(name, tmp_path):
+    for i, projection in enumerate(projections()):
+        opened = open_forecast(save_forecast(projection, tmp_path / str(i) / name))
+        xr.testing.assert_identical(opened, projection)
+        assert opened.attrs == projection.attrs
+        for variable in projection.variables:
+            kept, given = opened[variable].dtype, projection[variable].dtype
+            assert kept == given or {kept.kind, given.kind} <= set("OU"), variable
+        again = open_forecast(save_forecast(opened, tmp_path / str(i) / f"again-{name}"))
+        xr.testing.assert_identical(again, projection)
+        xr.testing.assert_identical(sr.summarise_projection(opened), sr.summarise_projection(projection))
+
+
+def test_flags_codes_and_empty_lists_are_among_them():
+    none, loans, oversight = projections()
+    assert none.sizes["fund"] == 0
+    assert none.attrs["milestones_beyond"] == ""
+    assert loans["left_control_totals"].dtype == bool
+    assert oversight["segment"].dtype == np.int8
+    assert "milestone" not in oversight.dims
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_summaries_of_projections_survive_it_too(name, tmp_path):
+    for projection in projections():
+        summary = sr.summarise_projection(projection)
+        xr.testing.assert_identical(open_forecast(save_forecast(summary, tmp_path / name)), summary)
+
+
 def test_unknown_ending_names_the_known_ones(forecast, tmp_path):
     with pytest.raises(ValueError, match=r"unknown ending '.csv'; use .nc or .zarr"):
         save_forecast(forecast, tmp_path / "forecast.csv")

@@ -14,14 +14,21 @@ PACKAGE = Path(sector_risk.__file__).parent
 # A module may import from its own part and from every earlier line; never from its own line or a later one.
 LAYERS = (
     ("schema", "faults", "kernels"),
+    ("marginal",),
+    ("settings",),
     ("panel", "assumptions", "regimes"),
     ("drivers", "cases"),
     ("prepare",),
-    ("engine", "files"),
-    ("results",),
+    ("run", "user_pressure", "files"),
+    ("part_rows",),
+    ("fold",),
+    ("engine",),
+    ("results", "milestones"),
     ("simulation", "summary"),
+    ("projection", "projection_summary"),
     ("readings",),
     ("plots", "report_text"),
+    ("projection_text",),
     ("cli",),
 )
 LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}

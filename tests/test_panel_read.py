@@ -186,9 +186,9 @@ def test_monthly_columns_in_any_spelling():
 
 
 def test_what_is_kept_but_not_used_is_listed():
-    table = frame().assign(debt=["1", "2", "3"], plan_ytd_m1=["0", "0", "0"], segment=["", "", ""])
+    table = frame().assign(forecast=["1", "2", "3"], plan_ytd_m1=["0", "0", "0"], segment=["", "", ""])
     panel = make_panel(table)
-    assert json.loads(panel.attrs["not_used_yet"]) == ["debt"]
+    assert json.loads(panel.attrs["not_used_yet"]) == ["forecast"]
     assert "plan_ytd" in panel
     assert "segment" not in panel  # nobody gave it
 

@@ -76,3 +76,49 @@ def test_pictures_are_drawn_on_the_axes_given(forecast):
     ax = page.subplots()
     assert plots.plot_fan(forecast, ax) is ax
     assert page.axes == [ax]
+
+
+@pytest.fixture(scope="module")
+def projection():
+    return sr.project(sr.load_case("england-2018-19").isel(trust=slice(24)), years=3, n_draws=300)
+
+
+@pytest.mark.parametrize("name", ["path.png", "path.pdf", "path.svg"])
+def test_the_page_of_a_projection_is_saved_whole(projection, name, tmp_path):
+    page = plots.plot_projection(projection, tmp_path / name)
+    assert (tmp_path / name).stat().st_size > 10_000
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert len(page.axes) == 2
+
+
+def test_the_page_of_a_projection_refuses_an_unknown_ending(projection, tmp_path):
+    with pytest.raises(ValueError, match="unknown ending"):
+        plots.plot_projection(projection, tmp_path / "page.docx")
+
+
+def test_a_projection_shows_medians_and_what_lies_underneath(projection):
+    position, count = plots.plot_projection(projection).axes
+    median, underlying = (line.get_ydata() for line in position.lines[:2])
+    ranks = np.sort(projection.sector_position, axis=1)
+    np.testing.assert_allclose(median, ranks[:, 149])
+    np.testing.assert_allclose(underlying, projection.sector_underlying.mean("draw"))
+    np.testing.assert_allclose(count.lines[0].get_ydata(), np.sort(projection.deficit_count, axis=1)[:, 149])
+    assert [label.get_text() for label in position.get_xticklabels()] == projection.year.values.tolist()
+    assert count.get_ylim()[0] == 0
+
+
+def test_titles_of_a_projection_name_both_ends(projection):
+    position, count = (ax.get_title(loc="left") for ax in plots.plot_projection(projection).axes)
+    for value, year in zip(
+        projection.sector_position.mean("draw").values[[0, -1]], ("2018-19", "2020-21"), strict=True
+    ):
+        assert f"{value:,.0f}".replace("-", "−") + f" in {year}" in position
+    assert "of 24 in 2018-19" in count
+
+
+@pytest.mark.parametrize("years", [1, 14])
+def test_one_year_and_many_can_be_drawn(years):
+    few = sr.load_case("england-2018-19").isel(trust=slice(8))
+    position, _ = plots.plot_projection(sr.project(few, years=years, n_draws=20)).axes
+    assert 1 <= len(position.get_xticks()) <= 12
+    assert len({text.get_position()[0] for text in position.texts if text.get_text().startswith("median")}) == 1

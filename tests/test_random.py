@@ -37,7 +37,7 @@ seeds = st.integers(0, 2**64)
 
 def normals(seed, stream, codes, first, n, items=4):
     out = np.empty((len(codes), items, n), np.float32)
-    normals_block(stream_key(seed, stream), label_hashes(codes), first, out)
+    normals_block(stream_key(seed, stream), label_hashes(codes), 0, first, out)
     return out
 
 

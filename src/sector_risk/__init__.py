@@ -15,9 +15,29 @@ if TYPE_CHECKING:
     from sector_risk.drivers import driver
     from sector_risk.faults import Fault, InputError, InputWarning
     from sector_risk.files import open_forecast, save_forecast
-    from sector_risk.panel import check_panel, make_panel, read_panel
-    from sector_risk.plots import plot_fan, plot_forecast, plot_league, plot_waterfall
-    from sector_risk.regimes import REGIMES, Regime, SustainabilityFunding
+    from sector_risk.milestones import LONG_TERM_PLAN, Milestone
+    from sector_risk.panel import administer, by_successor, check_panel, make_panel, merge, read_panel, take_over
+    from sector_risk.plots import plot_fan, plot_forecast, plot_league, plot_projection, plot_waterfall
+    from sector_risk.projection import project
+    from sector_risk.projection_summary import summarise_projection
+    from sector_risk.readings import review_list
+    from sector_risk.regimes import (
+        REGIMES,
+        AcceleratedTurnaround,
+        AdministrativeSavings,
+        DeficitSupport,
+        DistressLoans,
+        FinancialRecoveryFund,
+        ImprovementProgramme,
+        OversightFramework,
+        PaymentReform,
+        QuarterOneReview,
+        Regime,
+        Rule,
+        SustainabilityFunding,
+        register,
+    )
+    from sector_risk.settings import ByYear
     from sector_risk.simulation import simulate
     from sector_risk.summary import summarise
 
@@ -27,9 +47,29 @@ _HOMES = {
     "drivers": ("driver",),
     "faults": ("Fault", "InputError", "InputWarning"),
     "files": ("open_forecast", "save_forecast"),
-    "panel": ("check_panel", "make_panel", "read_panel"),
-    "plots": ("plot_fan", "plot_forecast", "plot_league", "plot_waterfall"),
-    "regimes": ("REGIMES", "Regime", "SustainabilityFunding"),
+    "milestones": ("LONG_TERM_PLAN", "Milestone"),
+    "panel": ("administer", "by_successor", "check_panel", "make_panel", "merge", "read_panel", "take_over"),
+    "plots": ("plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"),
+    "projection": ("project",),
+    "projection_summary": ("summarise_projection",),
+    "readings": ("review_list",),
+    "regimes": (
+        "REGIMES",
+        "AcceleratedTurnaround",
+        "AdministrativeSavings",
+        "DeficitSupport",
+        "DistressLoans",
+        "FinancialRecoveryFund",
+        "ImprovementProgramme",
+        "OversightFramework",
+        "PaymentReform",
+        "QuarterOneReview",
+        "Regime",
+        "Rule",
+        "SustainabilityFunding",
+        "register",
+    ),
+    "settings": ("ByYear",),
     "simulation": ("simulate",),
     "summary": ("summarise",),
 }
@@ -39,32 +79,54 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CASES",
+    "LONG_TERM_PLAN",
     "REGIMES",
+    "AcceleratedTurnaround",
+    "AdministrativeSavings",
     "Assumptions",
+    "ByYear",
     "CentralAction",
     "Centre",
+    "DeficitSupport",
+    "DistressLoans",
     "Evidence",
     "Fault",
+    "FinancialRecoveryFund",
+    "ImprovementProgramme",
     "InputError",
     "InputWarning",
     "Marginal",
+    "Milestone",
+    "OversightFramework",
+    "PaymentReform",
+    "QuarterOneReview",
     "Regime",
+    "Rule",
     "Shares",
     "SustainabilityFunding",
+    "administer",
+    "by_successor",
     "case_names",
     "check_panel",
     "driver",
     "load_case",
     "make_panel",
+    "merge",
     "open_forecast",
     "plot_fan",
     "plot_forecast",
     "plot_league",
+    "plot_projection",
     "plot_waterfall",
+    "project",
     "read_panel",
+    "register",
+    "review_list",
     "save_forecast",
     "simulate",
     "summarise",
+    "summarise_projection",
+    "take_over",
 ]
 
 

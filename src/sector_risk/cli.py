@@ -1,4 +1,4 @@
-"""The command line: `sector-risk forecast`, `check`, `cases` and `warmup`.
+"""The command line: `sector-risk forecast`, `project`, `check`, `cases`, `regimes` and `warmup`.
 
 Everything heavy is imported inside the command that needs it. Every mistake that a user can make ends in one
 readable message on standard error: status 2 for what was asked or given, 1 for what the machine could not
@@ -23,6 +23,8 @@ from sector_risk.faults import InputError, InputWarning
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
     from rich.progress import Progress
 
 __all__ = ["commands", "main"]
@@ -51,7 +53,7 @@ class _Commands(click.Group):
         except BrokenPipeError:  # the reader of a pipe has seen enough; click closes quietly
             raise
         except MemoryError:
-            remedy = "Ask for fewer draws: 10,000 draws of 230 trusts need about 100 MB."
+            remedy = "Ask for fewer draws: 10,000 draws of 230 trusts need about 100 MB a year."
             _fail(ctx, f"error: not enough memory. {remedy}", CANNOT)
         except OSError as error:
             _fail(ctx, f"error: {_readable(error)}", CANNOT)
@@ -63,27 +65,33 @@ def commands() -> None:
     """How likely every NHS provider trust in England, and the sector, is to end the year in balance."""
 
 
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what every run is asked: for whom, by which rules, how many draws."""
+    options = (
+        click.argument("panel", required=False, type=FILE),
+        click.option("--case", metavar="NAME", help="A bundled case instead of a panel; see `sector-risk cases`."),
+        click.option(
+            "--year", metavar="YEAR", help="Financial year of PANEL, such as 2018-19, if its name does not say."
+        ),
+        click.option(
+            "--regime", metavar="NAME|FILE", help="Rules by name, see `sector-risk regimes`, or a .toml file."
+        ),
+        click.option("--draws", default=10_000, show_default=True, type=click.IntRange(1), help="How many."),
+        click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same draws."),
+        click.option("--assumptions", type=FILE, help="A TOML file; see the page on assumptions."),
+        click.option("--threads", type=click.IntRange(1), help="How many threads; all processors if not given."),
+        click.option("-o", "--output", type=PLACE, help="Save the draws: .nc or .zarr."),
+        click.option("--plot", type=PLACE, help="Draw them on one page: .png, .pdf or .svg."),
+        click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @commands.command()
-@click.argument("panel", required=False, type=FILE)
-@click.option("--case", metavar="NAME", help="A bundled case instead of a panel; see `sector-risk cases`.")
-@click.option("--draws", default=10_000, show_default=True, type=click.IntRange(1), help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same draws.")
-@click.option("--assumptions", type=FILE, help="A TOML file; see the page on assumptions.")
-@click.option("--threads", type=click.IntRange(1), help="How many threads; all processors if not given.")
-@click.option("-o", "--output", type=PLACE, help="Save the forecast: .nc or .zarr.")
-@click.option("--plot", type=PLACE, help="Draw it on one page: .png, .pdf or .svg.")
-@click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-def forecast(
-    panel: Path | None,
-    case: str | None,
-    draws: int,
-    seed: int,
-    assumptions: Path | None,
-    threads: int | None,
-    output: Path | None,
-    plot: Path | None,
-    quiet: bool,
-) -> None:
+@_run_options
+def forecast(panel: Path | None, case: str | None, output: Path | None, plot: Path | None, **asked: Any) -> None:
     """Forecast the year end of all trusts.
 
     PANEL is a CSV, Excel or Parquet file with one row per trust; --case takes a bundled one instead.
@@ -93,16 +101,49 @@ def forecast(
       sector-risk forecast plans.csv -o out/forecast.nc --plot out/forecast.png
     """  # noqa: D301 (the escape is click's mark for lines to be left alone)
     targets = _check_targets(output, plot)
-    trusts = _load(panel, case)
-    settings = _read_assumptions(assumptions)
-    import sector_risk as sr
+    result, summary = _run("simulate", "summarise", _load(panel, case, asked["year"]), asked)
 
-    with _progress(shown=not quiet) as progress:
-        result = sr.simulate(trusts, settings, n_draws=draws, seed=seed, threads=threads, progress=progress)
-    summary = sr.summarise(result)
-    _write(result, summary, output, plot)
-    if not quiet:
-        _print_report(result, summary, targets)
+    def page() -> "Figure":
+        from sector_risk.plots import plot_forecast
+
+        return plot_forecast(result, summary=summary)
+
+    _write(result, page, output, plot)
+    if not asked["quiet"]:
+        from sector_risk.report_text import report
+
+        _print(report(result, summary, targets))
+
+
+@commands.command()
+@click.option(
+    "--years", default=5, show_default=True, type=click.IntRange(1, 30), help="How many, the panel's own included."
+)
+@_run_options
+def project(panel: Path | None, case: str | None, output: Path | None, plot: Path | None, **asked: Any) -> None:
+    """Project all trusts over several years.
+
+    PANEL is a CSV, Excel or Parquet file with one row per trust; --case takes a bundled one instead.
+
+    \b
+      sector-risk project --case england-2018-19 --regime 2019-20 --years 6
+      sector-risk project plans.csv --years 3 -o out/path.nc --plot out/path.png
+    """  # noqa: D301 (the escape is click's mark for lines to be left alone)
+    targets = _check_targets(output, plot)
+    result, summary = _run(
+        "project", "summarise_projection", _load(panel, case, asked["year"]), asked, years=asked["years"]
+    )
+
+    def page() -> "Figure":
+        from sector_risk.plots import plot_projection
+
+        return plot_projection(result)
+
+    _write(result, page, output, plot)
+    if not asked["quiet"]:
+        from sector_risk.projection_text import projection_report
+
+        _print(projection_report(result, summary, targets))
 
 
 @commands.command()
@@ -128,13 +169,27 @@ def cases() -> None:
 
 
 @commands.command()
+def regimes() -> None:
+    """List the bundled regimes and their rules."""
+    from sector_risk import REGIMES
+    from sector_risk.readings import rule_words
+
+    for name, regime in REGIMES.items():
+        click.echo(f"{name}:" if regime.rules else f"{name}: no rules")
+        for rule in regime.rules:
+            click.echo(f"  {rule_words(rule)}")
+
+
+@commands.command()
 def warmup() -> None:
-    """Compile once, so that forecasts start quickly."""
+    """Compile once, so that forecasts and projections start quickly."""
     import sector_risk as sr
 
     started = time.perf_counter()
     trusts = sr.load_case(SUGGESTED_CASE).isel(trust=slice(8))
     sr.summarise(sr.simulate(trusts, n_draws=16))
+    for regime in sr.REGIMES:
+        sr.summarise_projection(sr.project(trusts, regime=regime, years=3, n_draws=16))
     click.echo(f"Ready: compiled and ran in {time.perf_counter() - started:.1f} s.")
 
 
@@ -159,14 +214,16 @@ def main() -> None:
     os._exit(status or 0)  # all is written; an orderly end of the compiler would cost a third of a second
 
 
-def _load(panel: Path | None, case: str | None) -> "xr.Dataset":
+def _load(panel: Path | None, case: str | None, year: str | None) -> "xr.Dataset":
     """Read the panel or the bundled case: one of them, not two and not none."""
     if panel and case:
         raise click.UsageError("Give a PANEL file or --case, not both.")
+    if case and year:
+        raise click.UsageError("A bundled case knows its year: give --year with a PANEL file only.")
     import sector_risk as sr
 
     if panel:
-        return sr.read_panel(panel)
+        return sr.read_panel(panel, year=year)
     if case:
         return sr.load_case(case)
     raise click.UsageError(f"Give a PANEL file or a bundled case, such as --case {SUGGESTED_CASE}")
@@ -213,7 +270,21 @@ def _read_assumptions(path: Path | None) -> Any:
         raise click.BadParameter(f"{path}: {error}", param_hint="--assumptions") from None
 
 
-def _write(result: "xr.Dataset", summary: "xr.Dataset", output: Path | None, plot: Path | None) -> None:
+def _run(
+    job: str, summarise: str, trusts: "xr.Dataset", asked: dict[str, Any], **more: int
+) -> "tuple[xr.Dataset, xr.Dataset]":
+    """Run a job of the library with what was asked, a bar in front, and summarise what it gives."""
+    settings = _read_assumptions(asked["assumptions"])
+    import sector_risk as sr
+
+    names = {"n_draws": "draws", "seed": "seed", "threads": "threads"}
+    numbers = {name: asked[option] for name, option in names.items()}
+    with _progress(shown=not asked["quiet"]) as progress:
+        result = getattr(sr, job)(trusts, settings, asked["regime"], **numbers, **more, progress=progress)
+    return result, getattr(sr, summarise)(result)
+
+
+def _write(result: "xr.Dataset", page: "Callable[[], Figure]", output: Path | None, plot: Path | None) -> None:
     """Write both files under temporary names and rename them together at the end: all or nothing."""
     from sector_risk.files import write_forecast, written_beside
 
@@ -221,19 +292,14 @@ def _write(result: "xr.Dataset", summary: "xr.Dataset", output: Path | None, plo
         if output:
             write_forecast(result, renames.enter_context(written_beside(output)))
         if plot:
-            from sector_risk.plots import plot_forecast
-
-            page = plot_forecast(result, summary=summary)
-            page.savefig(renames.enter_context(written_beside(plot)))
+            page().savefig(renames.enter_context(written_beside(plot)))
 
 
-def _print_report(result: "xr.Dataset", summary: "xr.Dataset", written: list[Path]) -> None:
+def _print(parts: "list[RenderableType]") -> None:
     from rich.console import Console
 
-    from sector_risk.report_text import report
-
     console = Console(highlight=False)
-    for part in report(result, summary, written):
+    for part in parts:
         console.print(part)
 
 

@@ -1,4 +1,4 @@
-"""Saved forecasts: write beside and rename, so that an interrupt never leaves a broken file.
+"""Saved forecasts and projections: write beside and rename, so that an interrupt never leaves a broken file.
 
 A forecast goes to netCDF (`.nc`, one file, read by most tools) or Zarr (`.zarr`, a folder, good for very many
 draws). netCDF is left uncompressed: draws shrink by a fifth and would take over ten times as long to write.
@@ -30,7 +30,7 @@ def save_forecast(forecast: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     forecast : xarray.Dataset
-        What `sector_risk.simulate` or `sector_risk.summarise` gave.
+        What `sector_risk.simulate`, `project`, `summarise` or `summarise_projection` gave.
     path : path
         Where to; the ending chooses the format: `.nc` or `.zarr`.
 
@@ -105,6 +105,7 @@ def open_forecast(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def write_forecast(forecast: xr.Dataset, path: Path) -> None:
     """Write `forecast` at `path` as it stands; `save_forecast` is the safe way."""
+    forecast = _typed(forecast)
     if path.suffix == ".nc":
         forecast.to_netcdf(path, engine="h5netcdf")
     else:
@@ -230,7 +231,15 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _typed(data: xr.Dataset) -> xr.Dataset:
+    """Say that an empty list of labels is text: a file takes untyped nothing for numbers."""
+    empty = [name for name, values in data.variables.items() if values.dtype == object and not values.size]
+    return data.assign({name: data[name].astype("<U1") for name in empty})
+
+
 def _plain(stored: xr.Dataset) -> xr.Dataset:
-    """Attributes as plain Python numbers and strings, and no leftovers of how the file was encoded."""
+    """Attributes and text as plain Python numbers and strings, and no leftovers of how the file was encoded."""
     attrs = {key: getattr(value, "tolist", lambda v=value: v)() for key, value in stored.attrs.items()}
-    return stored.drop_encoding().assign_attrs(attrs)
+    texts = [name for name, values in stored.variables.items() if values.dtype.kind == "T"]
+    plain = stored.assign({name: stored[name].astype(object) for name in texts})
+    return plain.drop_encoding().assign_attrs(attrs)

@@ -1,4 +1,4 @@
-"""Pictures of a forecast: the sector through the year, what moves it, and the trusts at most risk.
+"""Pictures of a forecast and of a projection: the sector by month or by year, what moves it, who is at most risk.
 
 Each `plot_*` function draws on the axes it is given, or makes its own, and gives them back. Titles say what
 was found. Nothing here touches matplotlib's global state: pictures can be made on any thread or server.
@@ -12,12 +12,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sector_risk.files import check_target, written_beside
 from sector_risk.readings import effect_label, money, most_at_risk, sector_effects, sector_plan
 
-__all__ = ["plot_fan", "plot_forecast", "plot_league", "plot_waterfall"]
+__all__ = ["plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"]
 
 INK, MUTED, GRID = "#212b32", "#5b6770", "#d8dde0"
 BLUE, ADVERSE, FAVOURABLE, PLAN = "#005eb8", "#c0392b", "#00837a", "#212b32"
@@ -78,6 +78,46 @@ def plot_forecast(
     plot_waterfall(forecast, axes["waterfall"])
     plot_league(forecast, axes["league"], summary=summary)
     figure.text(0.012, 0.012, _footnote(forecast), fontsize=8.5, color=MUTED)
+    if target is not None:
+        with written_beside(target) as temporary:
+            figure.savefig(temporary)
+    return figure
+
+
+def plot_projection(projection: xr.Dataset, path: str | os.PathLike[str] | None = None) -> Figure:
+    """Draw a projection on one page: the sector's position by year, and below it the number of trusts in deficit.
+
+    Parameters
+    ----------
+    projection : xarray.Dataset
+        What `sector_risk.project` gave.
+    path : path, optional
+        Where to save the page (`.png`, `.pdf` or `.svg`); it is not saved if not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The page; both pictures have a median with bands of half of the draws and of nine in ten.
+
+    Raises
+    ------
+    ValueError, OSError
+        `path` has another ending or cannot be written.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> path = sr.project(sr.load_case("england-2018-19"), years=3, n_draws=200)
+    >>> [ax.get_ylabel() for ax in plot_projection(path).axes]
+    ['Year-end position, £m', 'Trusts in deficit']
+    """
+    target = None if path is None else check_target(path, (".png", ".pdf", ".svg"))
+    layout = ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.15, rect=(0, 0.03, 1, 0.97))
+    figure = Figure(figsize=(10, 8.4), dpi=150, layout=layout, facecolor="white")
+    position, count = figure.subplots(2, height_ratios=[1.7, 1])
+    _draw_position(projection, position)
+    _draw_count(projection, count)
+    figure.text(0.012, 0.012, _footnote(projection), fontsize=8.5, color=MUTED)
     if target is not None:
         with written_beside(target) as temporary:
             figure.savefig(temporary)
@@ -214,6 +254,53 @@ def plot_league(
     return _finish(ax, _league_title(worst), note, grid="x")
 
 
+def _draw_position(projection: xr.Dataset, ax: Axes) -> None:
+    """The sector's position by year, with what lies underneath it."""
+    x, ends = _bands_by_year(projection, "sector_position", ax)
+    underlying = np.broadcast_to(projection.sector_underlying.mean("draw").values, x.shape)
+    ax.plot(x, underlying, color=MUTED, linewidth=1.3)
+    ax.axhline(0, color=INK, linewidth=0.9)
+    _label_ends(ax, x[-1], ends | {"underlying": underlying[-1], "breakeven": 0.0}, line=0.05)
+    ax.set_ylabel("Year-end position, £m")
+    title = f"Provider sector: expected {_first_and_last(projection, 'sector_position')}"
+    note = "Dark band: half of the draws. Light band: nine in ten. Grey line: expected underlying position."
+    _finish(ax, title, note, grid="y")
+
+
+def _draw_count(projection: xr.Dataset, ax: Axes) -> None:
+    """The number of trusts in deficit by year, from nought."""
+    x, ends = _bands_by_year(projection, "deficit_count", ax)
+    ax.set_ylim(0, 1.15 * ax.get_ylim()[1])
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _label_ends(ax, x[-1], ends, line=0.085)
+    ax.set_ylabel("Trusts in deficit")
+    trusts = f" of {projection.sizes['trust']}"
+    title = f"Trusts in deficit: expected {_first_and_last(projection, 'deficit_count', trusts)}"
+    _finish(ax, title, "A deficit is one of £5,000 or more, after support.", grid="y")
+
+
+def _bands_by_year(projection: xr.Dataset, name: str, ax: Axes) -> tuple[np.ndarray[Any, Any], dict[str, float]]:
+    """Draw the median of each year with both bands, a single year as a bar; give back where and how they end."""
+    draws = projection[name].transpose("year", "draw").values
+    years = np.arange(len(draws))
+    x = years if len(years) > 1 else np.array([-0.1, 0.1])
+    bands = np.quantile(draws, FAN, axis=1, method="inverted_cdf")
+    p5, p25, p50, p75, p95 = np.broadcast_to(bands, (len(FAN), len(x)))
+    for low, high, alpha in ((p5, p95, 0.16), (p25, p75, 0.30)):
+        ax.fill_between(x, low, high, color=BLUE, alpha=alpha, linewidth=0)
+    ax.plot(x, p50, "o-" if len(years) > 1 else "-", color=BLUE, linewidth=2.4, markersize=5)
+    shown = slice(None, None, 1 + len(years) // 12)
+    ax.set_xticks(years[shown], projection.year.values[shown])
+    ax.set_xlim(x[0] - 0.04 * np.ptp(x), x[-1] + 0.23 * np.ptp(x))
+    return x, {"95%": float(p95[-1]), "median": float(p50[-1]), "5%": float(p5[-1])}
+
+
+def _first_and_last(projection: xr.Dataset, name: str, unit: str = "") -> str:
+    expected, years = projection[name].mean("draw").values, projection.year.values
+    first = f"{_money(expected[0])}{unit} in {years[0]}"
+    return first if len(years) == 1 else f"{first} and {_money(expected[-1])} in {years[-1]}"
+
+
 def _axes(ax: Axes | None) -> Axes:
     return Figure(figsize=(7, 5), layout="constrained").subplots() if ax is None else ax
 
@@ -237,15 +324,14 @@ def _finish(ax: Axes, title: str, note: str, grid: Literal["x", "y"]) -> Axes:
     return ax
 
 
-def _label_ends(ax: Axes, month: float, values: dict[str, float]) -> None:
-    """Name the lines where they end, pushed apart so that no two labels overlap."""
-    low, high = ax.get_ylim()
-    gap = (high - low) * 0.032
+def _label_ends(ax: Axes, month: float, values: dict[str, float], line: float = 0.032) -> None:
+    """Name the lines where they end, pushed apart by the height of a line of text so that no two labels overlap."""
+    gap, reach = line * np.ptp(ax.get_ylim()), 0.011 * np.ptp(ax.get_xlim())
     height = -np.inf
     for name, value in sorted(values.items(), key=lambda item: item[1]):
         height = max(height + gap, value)
-        colour = PLAN if name in ("plan", "breakeven") else BLUE
-        ax.text(month + 0.15, height, f"{name} {_money(value)}", color=colour, **_END_LABEL)
+        colour = {"plan": PLAN, "breakeven": PLAN, "underlying": MUTED}.get(name, BLUE)
+        ax.text(month + reach, height, f"{name} {_money(value)}", color=colour, **_END_LABEL)
 
 
 def _label_bar(ax: Axes, row: int, left: float, length: float) -> None:

@@ -7,19 +7,24 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.assumptions import Assumptions, Marginal
+from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions, Marginal
 from sector_risk.assumptions.dependence import FACTOR_DRIVERS, Dependence
+from sector_risk.assumptions.efficiency import HIGHEST_EFFECT, LOWEST_EFFECT
 from sector_risk.assumptions.pay import elapsed
 from sector_risk.drivers import Driver, registered
-from sector_risk.kernels import pressure
-from sector_risk.kernels.random import group_label, label_hash, label_hashes, normals_block, stream_key
+from sector_risk.faults import Fault, InputError
+from sector_risk.kernels import opening, pressure
+from sector_risk.kernels.random import YEAR, group_label, label_hash, label_hashes, normals_block, stream_key
+from sector_risk.panel import by_successor
 from sector_risk.panel.fill import efficiency_rate
-from sector_risk.regimes import Panel
+from sector_risk.regimes import Context, Panel
+from sector_risk.schema import is_year_label, year_labels
 
 F32 = np.float32
 F64 = NDArray[np.float64]
 MONTHS = np.arange(1, 13)
 TINY = 1e-12
+NOT_STATED = "not stated"
 N_YEARLY_STREAMS = len(pressure.STREAMS) - 1
 DRIVER_OF = (0, 0, 0, 3, 1, 1, 2)
 """Position in FACTOR_DRIVERS of the driver whose dependence each variate of the pressure kernel has."""
@@ -37,16 +42,42 @@ class Groups:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Everything about a year that does not depend on the draw."""
+class Parts:
+    """Which rows of the panel make up which trust: a merged trust has several (P rows, T trusts)."""
 
-    codes: list[str]
-    panel: Panel
-    plan: NDArray[np.float32]  # (T,)
-    plan_path: F64  # (T, 12) year-to-date plan before support
-    trusts: pressure.Trusts
-    year: pressure.Year
+    starts: NDArray[np.int64]  # (T,) first row of each trust
+    trust: NDArray[np.int64]  # (P,) trust of each row, ascending
+    share: NDArray[np.float32]  # (P,) the row's share of its trust's turnover
+
+    @property
+    def merged(self) -> bool:
+        """Whether any trust has more than one part."""
+        return len(self.starts) < len(self.trust)
+
+
+@dataclass(frozen=True)
+class YearArrays:
+    """What is known of one year before any draw."""
+
+    trusts: pressure.Trusts  # by part
+    growth: opening.Growth  # by trust, as the next field
+    planning: opening.Planning
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about a run that does not depend on the draw (P parts, T trusts)."""
+
+    panel: Panel  # (P,)
+    parts: Parts
+    context: Context  # of the trusts, for rules
+    plan: NDArray[np.float32]  # (P,)
+    efficiency_plan: NDArray[np.float32]  # (P,)
+    plan_path: F64  # (P, 12) year-to-date plan before support
+    profile: pressure.Year
+    years: tuple[YearArrays, ...]
     keys: NDArray[np.uint32]  # (stream, 2)
+    outlook_key: NDArray[np.uint32]  # (2,)
     tables: NDArray[np.float32]  # (variate, cells + 1)
     normal: NDArray[np.float32]  # (variate, 2) mean and sd of Normal marginals, zeros for others
     groups: Groups
@@ -57,32 +88,150 @@ class Prepared:
     drivers: tuple[Driver, ...]
     driver_keys: NDArray[np.uint32]  # (user driver, 2)
 
+    @property
+    def codes(self) -> list[str]:
+        """Codes of the trusts, (T,)."""
+        return self.context.codes
 
-def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int) -> Prepared:
-    """Bind assumptions to a checked panel under a seed."""
-    codes = [str(code) for code in panel["trust"].values]
+
+def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int, years: int = 1) -> Prepared:
+    """Bind assumptions to a checked panel under a seed, for the panel's year and those that follow."""
+    panel, parts = in_parts(panel)
     numbers = panel_numbers(panel, assumptions)
-    groups = group_trusts(panel)
-    drivers = registered(assumptions.drivers)
+    context = trust_context(panel, parts, numbers, assumptions, seed, years)
+    groups, drivers = group_trusts(panel), registered(assumptions.drivers)
     dependence, marginals = assumptions.dependence, variate_marginals(assumptions)
-    table = dependence.tail_table() if dependence.tail_dof else np.zeros(2, F32)
     return Prepared(
-        codes=codes,
         panel=numbers,
+        parts=parts,
+        context=context,
         plan=numbers["plan"].astype(F32),
+        efficiency_plan=numbers["efficiency_plan"].astype(F32),
         plan_path=plan_path(panel, numbers, assumptions),
-        trusts=trust_arrays(codes, numbers, groups, assumptions),
-        year=year_profile(assumptions),
+        profile=year_profile(assumptions, efficiency_sector_ask(panel)),
+        years=year_arrays(panel, numbers, groups, context, assumptions),
         keys=np.array([stream_key(seed, name) for name in pressure.STREAMS]),
+        outlook_key=stream_key(seed, "outlook"),
         tables=np.array([m.table() for m in marginals]),
         normal=np.array([m.mean_and_sd_if_normal() for m in marginals], F32),
         groups=groups,
         sector_mixing=dependence.sector_mixing(),
         shared_streams=shared_streams(dependence),
         dependence=dependence,
-        tail_table=table,
+        tail_table=dependence.tail_table() if dependence.tail_dof else np.zeros(2, F32),
         drivers=drivers,
         driver_keys=np.array([stream_key(seed, f"driver:{d.name}") for d in drivers], np.uint32).reshape(-1, 2),
+    )
+
+
+def in_parts(panel: xr.Dataset) -> tuple[xr.Dataset, Parts]:
+    """Return the panel with the parts of each trust next to each other, and which they are."""
+    if "successor" not in panel:
+        rows = np.arange(panel.sizes["trust"])
+        return panel, Parts(rows, rows, np.ones(len(rows), F32))
+    successors = list(dict.fromkeys(panel["successor"].values.tolist()))
+    trust = np.array([successors.index(code) for code in panel["successor"].values])
+    panel, trust = panel.isel(trust=np.argsort(trust, kind="stable")), np.sort(trust)
+    turnover = panel["turnover"].values
+    share = turnover / np.bincount(trust, turnover)[trust]
+    return panel, Parts(np.searchsorted(trust, np.arange(len(successors))), trust, share.astype(F32))
+
+
+def trust_context(
+    panel: xr.Dataset, parts: Parts, numbers: Panel, assumptions: Assumptions, seed: int, years: int
+) -> Context:
+    """Return what rules may know: trusts after any reconfiguration, their numbers, turnover of all years."""
+    trusts = panel
+    if "successor" in panel.coords:
+        trusts = by_successor(panel)
+        numbers = panel_numbers(trusts, assumptions)
+    codes = [str(code) for code in trusts["trust"].values]
+    system = [f"own:{code}" if s == NOT_STATED else s for code, s in zip(codes, trusts["system"].values, strict=True)]
+    return Context(
+        codes=codes,
+        panel=numbers,
+        seed=seed,
+        years=year_labels(first_year(panel, years), years),
+        turnover=np.outer(assumptions.outlook.turnover_index(years), numbers["turnover"]),
+        system=rows_of(system),
+        region=rows_of(trusts["region"].values.tolist()),
+    )
+
+
+def first_year(panel: xr.Dataset, years: int) -> str:
+    """Return the panel's year; a single year that is not stated is that of the assumptions.
+
+    Raises
+    ------
+    InputError
+        If there are several years, and the panel does not say which is its own.
+    """
+    stated = str(panel.attrs.get("year", ""))
+    if is_year_label(stated):
+        return stated
+    if years > 1:
+        remedy = 'Say which year its plans are for: read_panel(path, year="2018-19"), or --year 2018-19.'
+        raise InputError([Fault("panel", "several years need to know the first one", stated, remedy, variable="year")])
+    return ASSUMPTIONS_YEAR
+
+
+def rows_of(labels: list[str]) -> NDArray[np.int64]:
+    """Row of each label among the distinct ones, in order of first appearance.
+
+    >>> rows_of(["b", "a", "b"]).tolist()
+    [0, 1, 0]
+    """
+    row = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    return np.array([row[label] for label in labels], np.int64)
+
+
+def year_arrays(
+    panel: xr.Dataset, numbers: Panel, groups: Groups, context: Context, assumptions: Assumptions
+) -> tuple[YearArrays, ...]:
+    """Arrays of every year: after the first, turnover and pay have grown and pay awards are in cost inflation."""
+    years, outlook = len(context.years), assumptions.outlook
+    drawn_as = panel["drawn_as"] if "drawn_as" in panel else panel["trust"]
+    first = trust_arrays(label_hashes_of_rows(drawn_as.values.tolist()), numbers, groups, assumptions)
+    index, net = outlook.turnover_index(years), outlook.net_growth(years)
+    key = stream_key(context.seed, "outlook")
+
+    def one(y: int) -> YearArrays:
+        turnover = context.turnover[y]
+        growth = opening.Growth(
+            hashes=context.hashes,
+            key=key,
+            first_group=y * YEAR,
+            growth=(net[y] * turnover).astype(F32),
+            sector_scale=(outlook.sector_sd * turnover).astype(F32),
+            own_scale=(outlook.trust_sd * turnover).astype(F32),
+        )
+        limits = (outlook.other_one_off, outlook.efficiency_floor, outlook.efficiency_cap)
+        planning = opening.Planning(*((rate * turnover).astype(F32) for rate in limits))
+        return YearArrays(grown(first, index[y]) if y else first, growth, planning)
+
+    return tuple(one(y) for y in range(years))
+
+
+def label_hashes_of_rows(codes: list[str]) -> NDArray[np.uint32]:
+    """Hashes of codes, (P, 2); rows that share a code share its random numbers."""
+    return label_hashes(list(dict.fromkeys(codes)))[rows_of(codes)]
+
+
+def grown(trusts: pressure.Trusts, index: float) -> pressure.Trusts:
+    """Return a later year's arrays: money times `index`, and pay gaps only where a trust's award differs."""
+    money, awards = (
+        [pressure.FLEXIBILITY, pressure.AFC, pressure.MEDICAL, pressure.DRIFT],
+        [pressure.AFC, pressure.MEDICAL],
+    )
+    offset, scale = trusts.offset * F32(index), trusts.scale.copy()
+    scale[money] *= F32(index)
+    offset[awards] = 0.0
+    return trusts._replace(
+        offset=offset,
+        scale=scale,
+        turnover=trusts.turnover * F32(index),
+        ask_slope=trusts.ask_slope / F32(index),
+        shock_sd=trusts.shock_sd * F32(index),
     )
 
 
@@ -101,13 +250,18 @@ def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
         if v.dims == ("trust",) and v.dtype.kind in "biuf"
     }
     numbers["ask"] = 100.0 * numbers["efficiency_plan"] / numbers["turnover"]
-    numbers["sector_ask"] = np.full(len(numbers["ask"]), 100.0 * efficiency_rate(str(panel.attrs.get("year", ""))))
+    numbers["sector_ask"] = np.full(len(numbers["ask"]), efficiency_sector_ask(panel))
     formula = assumptions.pay.funding_afc(numbers["pay_afc"])
     given = numbers.get("pay_award_funding", formula)
     numbers["pay_award_funding"] = np.where(np.isnan(given), formula, given)
     for values in numbers.values():
         values.flags.writeable = False  # user drivers and rules read them
     return numbers
+
+
+def efficiency_sector_ask(panel: xr.Dataset) -> float:
+    """Return the sector's planned efficiency in the panel's year, per cent of turnover."""
+    return 100.0 * efficiency_rate(str(panel.attrs.get("year", "")))
 
 
 def variate_marginals(assumptions: Assumptions) -> tuple[Marginal, ...]:
@@ -126,34 +280,36 @@ def variate_marginals(assumptions: Assumptions) -> tuple[Marginal, ...]:
 
 
 def offsets_and_scales(numbers: Panel, assumptions: Assumptions) -> tuple[F64, F64]:
-    """Each variate is offset + scale * quantile, in GBP m (slippage: a fraction); both of shape (variate, T)."""
-    k, s, turnover = numbers["efficiency_plan"], numbers["efficiency_recurrent_share"], numbers["turnover"]
-    efficiency, pay, drift = assumptions.efficiency, assumptions.pay, assumptions.deterioration
-    funding = numbers["pay_award_funding"] * (1.0 - pay.clawback_afc)
-    medical = numbers["pay_medical"]
-    zero, one = np.zeros_like(k), np.ones_like(k)
-    rows = (
-        (zero, k * s * efficiency.delivery_effect(numbers["ask"], numbers["sector_ask"])),
-        (zero, k * (1.0 - s)),
-        (zero, one),
-        (zero, assumptions.flexibility.capacity(numbers["plan"], turnover)),
-        (pay.national_cost_afc(numbers["pay_afc"]) - funding, numbers["pay_afc"]),
-        (medical * (pay.award_medical - pay.budgeted_medical), medical),
-        (-drift.headroom * turnover, drift.drift_scale(numbers["plan"], turnover)),
-    )
-    offsets, scales = zip(*rows, strict=True)
-    return np.array(offsets), np.array(scales)
+    """Each variate is offset + scale * quantile; both of shape (variate, T).
+
+    Pay gaps, cover and drift are in GBP m; the others are ratios, which the kernel turns into GBP m with each
+    draw's savings plan.
+    """
+    pay, drift, plan, turnover = assumptions.pay, assumptions.deterioration, numbers["plan"], numbers["turnover"]
+    funding, medical = numbers["pay_award_funding"] * (1.0 - pay.clawback_afc), numbers["pay_medical"]
+    offset, scale = np.zeros((pressure.N_VARIATES, len(turnover))), np.ones((pressure.N_VARIATES, len(turnover)))
+    offset[pressure.AFC] = pay.national_cost_afc(numbers["pay_afc"]) - funding
+    scale[pressure.AFC] = numbers["pay_afc"]
+    offset[pressure.MEDICAL] = medical * (pay.award_medical - pay.budgeted_medical)
+    scale[pressure.MEDICAL] = medical
+    scale[pressure.FLEXIBILITY] = assumptions.flexibility.capacity(plan, turnover)
+    offset[pressure.DRIFT] = -drift.headroom * turnover
+    scale[pressure.DRIFT] = drift.drift_scale(plan, turnover)
+    return offset, scale
 
 
-def trust_arrays(codes: list[str], numbers: Panel, groups: Groups, assumptions: Assumptions) -> pressure.Trusts:
-    """Scalars of each trust for the pressure kernel."""
-    offsets, scales = offsets_and_scales(numbers, assumptions)
+def trust_arrays(
+    hashes: NDArray[np.uint32], numbers: Panel, groups: Groups, assumptions: Assumptions
+) -> pressure.Trusts:
+    """Scalars of each trust for the pressure kernel, in the panel's year."""
+    offset, scale = offsets_and_scales(numbers, assumptions)
     return pressure.Trusts(
-        hashes=label_hashes(codes),
-        offset=offsets.astype(F32),
-        scale=scales.astype(F32),
-        efficiency_plan=numbers["efficiency_plan"].astype(F32),
+        hashes=hashes,
+        offset=offset.astype(F32),
+        scale=scale.astype(F32),
+        turnover=numbers["turnover"].astype(F32),
         recurrent_share=numbers["efficiency_recurrent_share"].astype(F32),
+        ask_slope=assumptions.efficiency.effect_slope(numbers["turnover"]).astype(F32),
         shock_sd=(assumptions.deterioration.shock_sd * numbers["turnover"]).astype(F32),
         group=groups.rows,
         loading=loadings(groups, assumptions).astype(F32),
@@ -174,8 +330,8 @@ def by_trust(loadings: F64, groups: Groups) -> F64:
     return spread
 
 
-def year_profile(assumptions: Assumptions) -> pressure.Year:
-    """Monthly profiles for the pressure kernel."""
+def year_profile(assumptions: Assumptions, sector_ask: float) -> pressure.Year:
+    """Monthly profiles and scalars for the pressure kernel; all years have the same."""
     efficiency, pay = assumptions.efficiency, assumptions.pay
     drift, flexibility = assumptions.deterioration, assumptions.flexibility
     shared = assumptions.dependence.run_rate_sector
@@ -191,6 +347,10 @@ def year_profile(assumptions: Assumptions) -> pressure.Year:
         persistence=F32(drift.persistence),
         shock_loading=np.sqrt([shared, 1.0 - shared]).astype(F32),
         keep_favourable=F32(flexibility.keep_favourable),
+        effect_at_no_ask=F32(efficiency.effect_at_no_ask(sector_ask)),
+        effect_range=np.array([LOWEST_EFFECT, HIGHEST_EFFECT], F32),
+        other_one_off=F32(assumptions.outlook.other_one_off),
+        full_year_effect=F32(assumptions.outlook.full_year_effect),
     )
 
 
@@ -225,49 +385,56 @@ def group_trusts(panel: xr.Dataset) -> Groups:
     labels = [str(label) for level in levels for label in dict.fromkeys(level)]
     row = {label: i for i, label in enumerate(labels)}
     rows = np.array([[row[label] for label in level] for level in levels], dtype=np.int64)
-    return Groups(label_hashes(labels), rows, panel["system"].values != "not stated")
+    return Groups(label_hashes(labels), rows, panel["system"].values != NOT_STATED)
 
 
-def shared_randomness(prepared: Prepared, first_draw: int, room: NDArray[np.float32]) -> pressure.Shared:
+def shared_randomness(prepared: Prepared, year: int, first_draw: int, room: NDArray[np.float32]) -> pressure.Shared:
     """Factors, month shocks and tail scales of one block; `room` (stream, group, 4, draw) takes the factors."""
-    n_draws, sector = room.shape[-1], prepared.groups.hashes[:1]
-    fill_factors(prepared, first_draw, room)
+    n_draws, sector, first_group = room.shape[-1], prepared.groups.hashes[:1], year * YEAR
+    fill_factors(prepared, first_group, first_draw, room)
     return pressure.Shared(
         keys=prepared.keys,
+        first_group=first_group,
         tables=prepared.tables,
         normal=prepared.normal,
         factors=room,
-        month_factor=normals(prepared.keys[-1], sector, first_draw, 12, n_draws)[0],
-        tail=tail_scales(prepared, first_draw, n_draws),
+        month_factor=normals(prepared.keys[-1], sector, first_group, first_draw, 12, n_draws)[0],
+        tail=tail_scales(prepared, first_group, first_draw, n_draws),
         tail_table=prepared.tail_table,
         tail_degrees=F32(prepared.dependence.tail_dof),
     )
 
 
-def normals(key: Any, hashes: Any, first_draw: int, items: int, n_draws: int) -> NDArray[np.float32]:
+def normals(key: Any, hashes: Any, first_group: int, first_draw: int, items: int, n_draws: int) -> NDArray[np.float32]:
     """Return standard Normals of a stream, float32, shape (label, items, draw)."""
     out = np.empty((len(hashes), -(-items // 4) * 4, n_draws), F32)
-    normals_block(key, hashes, first_draw, out)
+    normals_block(key, hashes, first_group, first_draw, out)
     return out[:, :items]
 
 
-def fill_factors(prepared: Prepared, first_draw: int, room: NDArray[np.float32]) -> None:
+def sector_normal(key: Any, year: int, first_draw: int, n_draws: int) -> NDArray[np.float32]:
+    """Return the sector's own Normal of a stream in a year, (draw,)."""
+    label = label_hash(group_label("sector")).reshape(1, 2)
+    return normals(key, label, year * YEAR, first_draw, 1, n_draws)[0, 0]
+
+
+def fill_factors(prepared: Prepared, first_group: int, first_draw: int, room: NDArray[np.float32]) -> None:
     """Fill group factors (stream, group, 4, draw); sector factors (group 0) are correlated between drivers."""
     hashes = prepared.groups.hashes
     for s, rows in enumerate(room):
         used = len(hashes) if prepared.shared_streams[s] else 1
-        normals_block(prepared.keys[s], hashes[:used], first_draw, rows[:used])
+        normals_block(prepared.keys[s], hashes[:used], first_group, first_draw, rows[:used])
     lead = np.array([room[LEAD_STREAM[d], 0, LEAD_ITEM[d]] for d in range(len(FACTOR_DRIVERS))])
     mixing = prepared.sector_mixing.astype(F32)
     for d, s, item in zip(DRIVER_OF, pressure.STREAM_OF, pressure.ITEM_OF, strict=True):
         room[s, 0, item] = mixing[d, d] * room[s, 0, item] + mixing[d, :d] @ lead[:d]
 
 
-def tail_scales(prepared: Prepared, first_draw: int, n_draws: int) -> NDArray[np.float32]:
+def tail_scales(prepared: Prepared, first_group: int, first_draw: int, n_draws: int) -> NDArray[np.float32]:
     """Student scale of each variate, shared by all trusts of a draw: (variate, draw); zeros when Gaussian."""
     if not prepared.dependence.tail_dof:
         return np.zeros((pressure.N_VARIATES, 1), F32)
-    label = label_hash(group_label("tail")).reshape(1, 2)
-    z = [normals(prepared.keys[s], label, first_draw, 4, n_draws)[0] for s in range(N_YEARLY_STREAMS)]
+    label, streams = label_hash(group_label("tail")).reshape(1, 2), range(N_YEARLY_STREAMS)
+    z = [normals(prepared.keys[s], label, first_group, first_draw, 4, n_draws)[0] for s in streams]
     scale = [prepared.dependence.tail_scale(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
     return np.array(scale, F32)

@@ -1,15 +1,19 @@
-"""The few figures that the report and the pictures both read off a forecast."""
+"""The few figures and words that reports and pictures read off a forecast or a projection."""
 
 import json
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from sector_risk.faults import Fault, InputError
 from sector_risk.panel.fill import WARNED
 from sector_risk.schema import WHOLE_SECTOR
+
+if TYPE_CHECKING:
+    from sector_risk.regimes import Rule
 
 __all__ = [
     "NO_FIGURE",
@@ -20,6 +24,9 @@ __all__ = [
     "money",
     "most_at_risk",
     "plan_after_support",
+    "review_list",
+    "rule_words",
+    "rules_in_force",
     "sector_effects",
     "sector_plan",
     "share_on_plan",
@@ -38,6 +45,20 @@ _LABELS = {
     "one_off": "One-off cover in year",
     "favourable_spent": "Favourable pressure spent",
     SUPPORT_EFFECT: "Support against plan",
+}
+
+
+_RULES = {
+    "sustainability_funding": "support that trusts earn by quarter if they agree a control total and keep to it",
+    "financial_recovery_fund": "fills planned deficits of trusts that agree to save more; earned by quarter",
+    "accelerated_turnaround": "the trusts with the worst deficits of a year get help in the next",
+    "distress_loans": "deficits are borrowed; the interest is a cost from the next year on",
+    "deficit_support": "pays planned deficits by quarter, but not to trusts whose system is off plan",
+    "oversight_framework": "every trust gets scores and a segment at the year end",
+    "improvement_programme": "places for a few trusts in serious trouble: help, conditions to meet, a way out",
+    "quarter_one_review": "the trusts furthest behind in each region after three months revise their plans",
+    "administrative_savings": "commissioners and providers save a little more each year on administration",
+    "payment_reform": "money moves to places with high costs and poor health; less income hangs on activity",
 }
 
 
@@ -116,6 +137,76 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
     worst_first = np.argsort(trusts.expected_shortfall.values - trusts.plan.values, kind="stable")
     return trusts.isel(unit=worst_first[:count])
+
+
+def review_list(forecast: xr.Dataset, per_region: int = 3) -> xr.Dataset:
+    """The trusts of each region that most often miss their plan: whom to call to a quarter 1 review.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        What `sector_risk.simulate` gave.
+    per_region : int
+        How many trusts of a region at most; a trust that never misses its plan is not listed.
+
+    Returns
+    -------
+    xarray.Dataset
+        Their rows of `sector_risk.summarise`: by region, and in a region by falling `p_missing_plan` (before
+        support); of equals the one earlier in the panel comes first.
+
+    Raises
+    ------
+    InputError
+        If `per_region` is not a whole number from 1, or `forecast` cannot be summarised.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> called = review_list(sr.simulate(sr.load_case("england-2018-19"), n_draws=200), per_region=2)
+    >>> called.sizes["unit"], called["region"].values[:4].tolist()
+    (14, ['East of England', 'East of England', 'London', 'London'])
+    """
+    from sector_risk import summarise
+
+    if not isinstance(per_region, int | np.integer) or isinstance(per_region, bool) or per_region < 1:
+        rule = "must be a whole number from 1"
+        raise InputError([Fault("review_list", rule, str(per_region), "", variable="per_region")])
+    summary = summarise(forecast)
+    missing = summary.isel(unit=(summary.level.values == "trust") & (summary.p_missing_plan.values > 0.0))
+    order = np.lexsort((-missing.p_missing_plan.values, missing.region.values.astype(str)))
+    by_region = missing.isel(unit=order)
+    _, first, place = np.unique(by_region.region.values.astype(str), return_index=True, return_inverse=True)
+    return by_region.isel(unit=np.arange(len(order)) - first[place] < per_region)
+
+
+def rule_words(rule: "Rule") -> str:
+    """Say in plain words what a rule does; of a rule of one's own, the first line of its description.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> rule_words(sr.SustainabilityFunding())
+    'Sustainability funding: support that trusts earn by quarter if they agree a control total and keep to it'
+    """
+    described = (type(rule).__doc__ or "").strip().splitlines() or [""]
+    words = _RULES.get(rule.name, described[0].rstrip("."))
+    return f"{effect_label(rule.name)}: {words}" if words else effect_label(rule.name)
+
+
+def rules_in_force(attrs: Mapping[Hashable, Any]) -> str:
+    """Name the regime of a forecast or a projection and its rules, in order.
+
+    Examples
+    --------
+    >>> rules_in_force({"regime": '{"name": "2018-19", "rules": [{"rule": "sustainability_funding"}]}'})
+    '2018-19 (sustainability funding)'
+    >>> rules_in_force({"regime": '{"name": "none", "rules": []}'})
+    'none'
+    """
+    regime = json.loads(attrs["regime"])
+    rules = ", ".join(rule["rule"].replace("_", " ") for rule in regime["rules"])
+    return f"{regime['name']} ({rules})" if rules else str(regime["name"])
 
 
 def worst_total(forecast: xr.Dataset, count: int = 30) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -25,6 +25,7 @@ from sector_risk.readings import (
     money,
     most_at_risk,
     plan_after_support,
+    rules_in_force,
     sector_effects,
     sector_plan,
     share_on_plan,
@@ -68,8 +69,8 @@ def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = 
     if not is_whole_sector(forecast):
         summary = summary.isel(unit=summary.level.values != "nhs")
     return [
-        Text(_title(forecast), style="bold"),
-        *(Text(line) for line in _about(forecast)),
+        Text(title(forecast, forecast.attrs["year"]), style="bold"),
+        *(Text(line) for line in about(forecast)),
         "",
         *(Text(line) for line in headline(forecast, summary)),
         "",
@@ -150,18 +151,26 @@ def probability(share: float, n_draws: int) -> str:
     return f"{percent:.0f}%" if 1 <= percent <= 99 else f"{percent:.1f}%"
 
 
-def _title(forecast: xr.Dataset) -> str:
-    year = forecast.attrs["year"]
-    when = "financial year not stated" if year == "not stated" else year
-    who = "NHS providers in England" if is_whole_sector(forecast) else "Some NHS providers in England"
+def title(result: xr.Dataset, years: str) -> str:
+    """Say of whom, when and what the page speaks.
+
+    Examples
+    --------
+    >>> title(xr.Dataset(), "2018-19 to 2022-23")
+    'NHS providers in England, 2018-19 to 2022-23: the year-end position, GBP million'
+    """
+    when = "financial year not stated" if years == "not stated" else years
+    who = "NHS providers in England" if is_whole_sector(result) else "Some NHS providers in England"
     return f"{who}, {when}: the year-end position, GBP million"
 
 
-def _about(forecast: xr.Dataset) -> Iterable[str]:
+def about(forecast: xr.Dataset) -> Iterable[str]:
+    """Say how many trusts and draws there are, how to read signs, which rules hold, and if trusts are synthetic."""
     yield (
         f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}. "
         "Surplus positive, deficit negative; after support unless said."
     )
+    yield f"Rules: {rules_in_force(forecast.attrs)}."
     if forecast.attrs.get("synthetic"):
         yield (
             f"Bundled case {forecast.attrs['case']}: the trusts are synthetic. Together they match published "
@@ -202,7 +211,7 @@ def _why_table(forecast: xr.Dataset) -> Table:
     """Plan, the mean effect of each driver with its 90% range, and the outturn they add up to."""
     effects = sector_effects(forecast)
     low, high = np.quantile(effects.values, (0.05, 0.95), axis=1)
-    table = _table("Why: from plan to expected", "Mean", "5%", "95%")
+    table = new_table("Why: from plan to expected", "Mean", "5%", "95%")
     table.add_row("Plan, after support", money(sector_plan(forecast)), "", "")
     for effect, *figures in zip(effects.effect.values, effects.mean("draw").values, low, high, strict=True):
         table.add_row(f"  {effect_label(str(effect))}", *map(money, figures))
@@ -211,8 +220,8 @@ def _why_table(forecast: xr.Dataset) -> Table:
     return table
 
 
-def _unit_table(title: str, summary: xr.Dataset, n_draws: int, decimals: int = 0) -> Table:
-    table = _table(title, "Plan", "Expected", "5%", "95%", "P(in\ndeficit)", "P(misses\nplan)")
+def _unit_table(heading: str, summary: xr.Dataset, n_draws: int, decimals: int = 0) -> Table:
+    table = new_table(heading, "Plan", "Expected", "5%", "95%", "P(in\ndeficit)", "P(misses\nplan)")
     figures = [summary.plan, summary["mean"], _quantile(summary, 0.05), _quantile(summary, 0.95)]
     chances = [summary.p_deficit, summary.p_missing_plan]
     columns = (column.values for column in figures + chances)
@@ -227,8 +236,7 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     error = 1.96 * _at_level(summary, "sector").mean_se.item()
     points = max(196 * _at_level(summary, "sector").p_deficit_se.item(), 0.1)
     yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
-    if forecast.sizes["draw"] < FEW_DRAWS:
-        yield f"Only {forecast.sizes['draw']} draws: too few for ranges and chances; ask for {FEW_DRAWS:,} or more."
+    yield from few_draws(forecast)
     yield (
         f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
         "on its chance of breakeven. Doubt about the assumptions comes on top."
@@ -237,6 +245,12 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     if held > 0.5:
         yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
     yield from data_notes(forecast.attrs, brief=True)
+
+
+def few_draws(result: xr.Dataset) -> Iterable[str]:
+    """Say so where there are too few draws for ranges and chances."""
+    if result.sizes["draw"] < FEW_DRAWS:
+        yield f"Only {result.sizes['draw']} draws: too few for ranges and chances; ask for {FEW_DRAWS:,} or more."
 
 
 def _places(summary: xr.Dataset) -> xr.Dataset:
@@ -262,10 +276,10 @@ def _labels(summary: xr.Dataset) -> list[str]:
     return [escape(label) for label in labels]
 
 
-def _table(title: str, *columns: str) -> Table:
-    """Make an empty table whose first column is headed by the title."""
+def new_table(heading: str, *columns: str) -> Table:
+    """Make an empty table whose first column has the table's heading."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=LABEL_WIDTH, vertical="bottom")
+    table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=LABEL_WIDTH, vertical="bottom")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
     return table

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 
@@ -11,64 +12,108 @@ import numpy as np
 import xarray as xr
 
 from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions
-from sector_risk.drivers import Driver
-from sector_risk.engine import Draws
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
 from sector_risk.panel.fill import income_uplift
 from sector_risk.prepare import Prepared
 from sector_risk.regimes import Regime
-from sector_risk.schema import FORECAST, WHOLE_SECTOR
+from sector_risk.run import Draws, Run
+from sector_risk.schema import FORECAST, PROJECTION, WHOLE_SECTOR, VariableSpec
 
 SIGN = "surplus positive, deficit negative, GBP million nominal; contributions have the sign of the position"
 SECTOR_TURNOVER = 87_800.0
 """GBP million in 2018-19, from 3.6bn of efficiency at 4.1%: NHS Improvement, quarter 1 of 2018-19."""
 LIBRARIES = ("sector-risk", "numpy", "scipy", "numba", "xarray")
 Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
-KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "left_out", "not_used_yet")
+KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "reconfigured", "left_out", "not_used_yet")
 
 
 def label_forecast(
-    draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, prepared: Prepared, support_path: np.ndarray
+    run: Run, draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, support_path: np.ndarray
 ) -> xr.Dataset:
-    """Return the forecast Dataset of a run (see `simulate` for its variables).
+    """Return the forecast Dataset of a run of one year (see `simulate` for its variables).
 
     `support_path` is the cumulative share, by month, of the support that plans expect.
     """
-    plans = plan_variables(prepared, support_path)
-    sector = sector_variables(draws, central, plans["sector_plan_ytd"][1])
-    forecast = xr.Dataset(trust_variables(draws) | sector | plans, coordinates(draws, central, panel, prepared))
-    for name in forecast.variables:
-        forecast[name].attrs = FORECAST[str(name)].attrs
-    return forecast
+    plans = plan_variables(run.prepared, support_path)
+    by_trust = {name: (dims[1:], values[0]) for name, (dims, values) in trust_variables(run, draws).items()}
+    variables = by_trust | contribution_variables(draws) | sector_variables(draws, central, plans["sector_plan_ytd"][1])
+    labels = coordinates(run, panel) | {"month": np.arange(1, 13), "action": list(central)}
+    return described(xr.Dataset(variables | plans, labels), FORECAST, run)
 
 
-def trust_variables(draws: Draws) -> Variables:
-    """What every draw says of every trust; `one_off` is a view of its contribution."""
-    by_trust = ("trust", "draw")
-    return {
+def label_projection(run: Run, draws: Draws, panel: xr.Dataset, milestones: Variables) -> xr.Dataset:
+    """Return the Dataset of a run of several years (see `project` for its variables)."""
+    context = run.prepared.context
+    sector = {
+        name: (("year", "draw"), values)
+        for name, values in (
+            ("sector_position", draws.sector[:, 1]),
+            ("sector_position_before_support", draws.sector[:, 0]),
+            ("sector_underlying", draws.sector[:, 4]),
+            ("deficit_count", draws.sector[:, 2].astype(np.int32)),
+            ("gross_deficit", draws.sector[:, 3]),
+            ("sector_efficiency_delivered", draws.efficiency_delivered),
+            ("central_effect", draws.central),
+        )
+    }
+    totals = {"sector_contribution": (("year", "driver", "draw"), draws.driver_total)}
+    yearly = {"turnover": (("year", "trust"), context.turnover)}
+    variables = trust_variables(run, draws) | sector | totals | yearly | milestones
+    labels = coordinates(run, panel) | {"year": list(context.years)}
+    return described(xr.Dataset(variables, labels), PROJECTION, run)
+
+
+def described(data: xr.Dataset, specs: Mapping[str, VariableSpec], run: Run) -> xr.Dataset:
+    """Give every variable the attributes of its spec; rules bring their own."""
+    known = dict(specs) | {v.name: v for v in run.variables}
+    for name in data.variables:
+        data[name].attrs = known[str(name)].attrs
+    return data
+
+
+def trust_variables(run: Run, draws: Draws) -> Variables:
+    """What every draw says of every trust and year, and what rules report."""
+    by_trust = ("year", "trust", "draw")
+    reported: Variables = {v.name: (("year", *v.dims), draws.state[v.name]) for v in run.variables}
+    return reported | {
         "position": (by_trust, draws.position),
         "position_before_support": (by_trust, draws.position_before_support),
         "variance": (by_trust, draws.variance),
-        "support": (by_trust, draws.support),
-        "one_off": (by_trust, draws.contribution[-2]),
+        "underlying": (by_trust, draws.underlying),
+        "support": (by_trust, total_support(draws.paid)),
+        "support_by_fund": (("year", "fund", "trust", "draw"), draws.paid),
+    }
+
+
+def total_support(paid: np.ndarray) -> np.ndarray:
+    """Support of all funds: the only fund's own array, where there is one."""
+    return paid[:, 0] if paid.shape[1] == 1 else paid.sum(axis=1)
+
+
+def contribution_variables(draws: Draws) -> Variables:
+    """What drivers contribute to each trust; `one_off` is a view of its contribution."""
+    return {
+        "one_off": (("trust", "draw"), draws.contribution[-2]),
         "contribution": (("driver", "trust", "draw"), draws.contribution),
     }
 
 
 def sector_variables(draws: Draws, central: dict[str, np.ndarray], plan_ytd: np.ndarray) -> Variables:
     """What every draw says of the sector; support not yet earned counts until the year end, as it is published."""
-    before, position, count, gross = draws.sector
+    before, position, count, gross, underlying = draws.sector[0]
     actions = np.array(list(central.values())).reshape(len(central), len(position))
-    ytd = plan_ytd[:, None] + draws.sector_variance
+    ytd = plan_ytd[:, None] + draws.sector_variance[0]
     ytd[-1] = position
     return {
         "sector_position": ("draw", position),
         "sector_position_before_support": ("draw", before),
-        "nhs_position": ("draw", position + actions.sum(axis=0)),
+        "sector_underlying": ("draw", underlying),
+        "nhs_position": ("draw", position + actions.sum(axis=0) + draws.central[0]),
         "central_action": (("action", "draw"), actions),
+        "central_effect": ("draw", draws.central[0]),
         "sector_ytd": (("month", "draw"), ytd),
-        "sector_efficiency_delivered": ("draw", draws.efficiency_delivered),
+        "sector_efficiency_delivered": ("draw", draws.efficiency_delivered[0]),
         "deficit_count": ("draw", count.astype(np.int32)),
         "gross_deficit": ("draw", gross),
     }
@@ -76,7 +121,7 @@ def sector_variables(draws: Draws, central: dict[str, np.ndarray], plan_ytd: np.
 
 def plan_variables(prepared: Prepared, support_path: np.ndarray) -> Variables:
     """Plans beside the draws: the sector's with all support on offer, a trust's with what it agreed."""
-    panel = prepared.panel
+    panel = prepared.context.panel
     support, agreed = panel["support_allocation"], panel["control_total_agreed"]
     return {
         "sector_plan_ytd": ("month", prepared.plan_path.sum(axis=0) + support.sum() * support_path),
@@ -87,17 +132,15 @@ def plan_variables(prepared: Prepared, support_path: np.ndarray) -> Variables:
     }
 
 
-def coordinates(
-    draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, prepared: Prepared
-) -> dict[str, object]:
-    """Labels of trusts, drivers, months, actions and draws."""
+def coordinates(run: Run, panel: xr.Dataset) -> dict[str, object]:
+    """Labels of trusts, drivers, funds and draws; `panel` is that of the trusts after any reconfiguration."""
+    drivers = (*DRIVERS, *(d.name for d in run.prepared.drivers), "one_off", "favourable_spent")
     labels = {name: ("trust", panel[name].values) for name in ("name", "region", "trust_type", "system")}
     return labels | {
-        "trust": np.array(prepared.codes, dtype=object),
-        "driver": [*DRIVERS, *(d.name for d in prepared.drivers), "one_off", "favourable_spent"],
-        "month": np.arange(1, 13),
-        "action": list(central),
-        "draw": np.arange(draws.position.shape[1]),
+        "trust": np.array(run.prepared.codes, dtype=object),
+        "driver": list(drivers),
+        "fund": np.array(run.funds, dtype=object),
+        "draw": np.arange(run.n_draws),
     }
 
 
@@ -131,21 +174,21 @@ def library_versions() -> str:
 
 
 def provenance(
-    panel: xr.Dataset, assumptions: Assumptions, regime: Regime, drivers: tuple[Driver, ...], n_draws: int, seed: int
+    title: str, panel: xr.Dataset, assumptions: Assumptions, regime: Regime, run: Run, seed: int
 ) -> dict[str, str | int | float]:
     """Attributes that say how a forecast was made; plain strings and numbers survive netCDF and Zarr."""
     kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
     return kept | {
-        "title": "In-year forecast of provider positions",
+        "title": title,
         "sign": SIGN,
-        "n_draws": n_draws,
+        "n_draws": run.n_draws,
         "seed": str(seed),
         "random_stream": STREAM_VERSION,
         "panel_hash": panel_hash(panel),
         "assumptions": assumptions.to_json(),
         "sector_share": round(sector_share(panel), 4),
         "notes": json.dumps(notes(panel, assumptions)),
-        "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in drivers}),
+        "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in run.prepared.drivers}),
         "regime": regime.to_json(),
         "versions": library_versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

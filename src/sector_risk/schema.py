@@ -10,7 +10,7 @@ Months run from 1 (April) to 12 (March), and a monthly figure is cumulative: yea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
 from typing import Literal
@@ -19,6 +19,8 @@ __all__ = [
     "FORECAST",
     "MONTHS",
     "PANEL",
+    "PROJECTION",
+    "PROJECTION_SUMMARY",
     "QUARTER_END_MONTHS",
     "REGIONS",
     "REGION_LABELS",
@@ -31,6 +33,8 @@ __all__ = [
     "TYPE_OF_SUBTYPE",
     "WHOLE_SECTOR",
     "VariableSpec",
+    "is_year_label",
+    "year_labels",
 ]
 
 MONTHS = 12
@@ -109,7 +113,7 @@ TYPE_LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
 # One label for both kinds: where there is a subtype, it decides.
 TYPES_BY_SUBTYPE = frozenset({"mental health and community trust"})
 
-Kind = Literal["float", "text", "flag"]
+Kind = Literal["float", "text", "flag", "code"]
 
 MONEY = "GBP million"
 FRACTION = "1"
@@ -132,8 +136,8 @@ class VariableSpec:
         ``"GBP million"``, ``"1"`` for a fraction, an index or a flag; empty for text.
     long_name : str
         What it is, in words.
-    kind : {"float", "text", "flag"}
-        How its values are kept: as float64, as text, or as true and false.
+    kind : {"float", "text", "flag", "code"}
+        How its values are kept: as numbers, as text, as true and false, or as small whole numbers.
     required : bool
         Whether an input must have it.
     default : str
@@ -178,6 +182,26 @@ class VariableSpec:
     def is_monthly(self) -> bool:
         """Whether there is one value per month."""
         return "month" in self.dims
+
+
+def is_year_label(text: str) -> bool:
+    """Whether a text is a financial year, such as 2018-19.
+
+    >>> is_year_label("2018-19"), is_year_label("2018-20"), is_year_label("1999-00")
+    (True, False, True)
+    """
+    start, dash, end = str(text).partition("-")
+    return len(start) == 4 and start.isdecimal() and dash == "-" and end == f"{(int(start) + 1) % 100:02d}"
+
+
+def year_labels(first: str, count: int) -> tuple[str, ...]:
+    """Labels of `count` financial years.
+
+    >>> year_labels("2018-19", 2)
+    ('2018-19', '2019-20')
+    """
+    starts = range(int(first[:4]), int(first[:4]) + count)
+    return tuple(f"{start}-{(start + 1) % 100:02d}" for start in starts)
 
 
 _TRUST = ("trust",)
@@ -481,6 +505,23 @@ _OPTIONAL = (
         aliases=("original_plan",),
         sign=BALANCE_SIGN,
     ),
+    VariableSpec(
+        "successor",
+        _TRUST,
+        "",
+        "code of the trust that reports this row's numbers",
+        kind="text",
+        default="the trust itself",
+        aliases=("successor_code",),
+    ),
+    VariableSpec(
+        "drawn_as",
+        _TRUST,
+        "",
+        "code whose random numbers this row has",
+        kind="text",
+        default="the trust's own code",
+    ),
 )
 
 PANEL: Mapping[str, VariableSpec] = MappingProxyType({spec.name: spec for spec in (*_LABELS, *_MAIN, *_OPTIONAL)})
@@ -499,7 +540,15 @@ _OUTCOMES = (
         "year-end position before support less plan; exactly nought for a trust that ends on plan",
         sign=VARIANCE_SIGN,
     ),
+    VariableSpec(
+        "underlying",
+        _BY_DRAW,
+        MONEY,
+        "underlying position: before support, without one-offs, with recurrent savings in full",
+        sign=BALANCE_SIGN,
+    ),
     VariableSpec("support", _BY_DRAW, MONEY, "support funding paid for the year", sign=AMOUNT_SIGN),
+    VariableSpec("support_by_fund", ("fund", *_BY_DRAW), MONEY, "support paid by each fund", sign=AMOUNT_SIGN),
     VariableSpec("one_off", _BY_DRAW, MONEY, "one-off cover used by the year end", sign=AMOUNT_SIGN),
     VariableSpec(
         "contribution",
@@ -514,6 +563,14 @@ _OUTCOMES = (
         _DRAW,
         MONEY,
         "provider sector: sum of all trusts' positions before support",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec("sector_underlying", _DRAW, MONEY, "provider sector: underlying position", sign=BALANCE_SIGN),
+    VariableSpec(
+        "central_effect",
+        _DRAW,
+        MONEY,
+        "what the rules of the regime save the centre, costs negative",
         sign=BALANCE_SIGN,
     ),
     VariableSpec(
@@ -560,6 +617,7 @@ _OUTCOMES = (
 _COORDINATES = (
     VariableSpec("driver", ("driver",), "", "cause of variance", kind="text"),
     VariableSpec("action", ("action",), "", "central action", kind="text"),
+    VariableSpec("fund", ("fund",), "", "rule that pays", kind="text"),
     VariableSpec("month", ("month",), "1", "month of the financial year, April is 1"),
     VariableSpec("draw", _DRAW, "1", "number of the draw; draw d is the same in every run with the same seed"),
 )
@@ -567,6 +625,42 @@ _COORDINATES = (
 FORECAST: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in (*_OUTCOMES, *_COORDINATES)}
     | {name: PANEL[name] for name in ("trust", "name", "region", "trust_type", "system", "turnover", "efficiency_plan")}
+)
+
+# What a projection holds: of each year what a forecast says of one, and what spans the years.
+_YEARLY = (
+    "position",
+    "position_before_support",
+    "variance",
+    "underlying",
+    "support",
+    "support_by_fund",
+    "sector_position",
+    "sector_position_before_support",
+    "sector_underlying",
+    "central_effect",
+    "sector_efficiency_delivered",
+    "deficit_count",
+    "gross_deficit",
+)
+_OVER_YEARS = (
+    VariableSpec(
+        "sector_contribution",
+        ("year", "driver", "draw"),
+        MONEY,
+        "contribution of each driver to the sector's variance before support in the year",
+        sign=VARIANCE_SIGN,
+    ),
+    VariableSpec("turnover", ("year", "trust"), MONEY, "income of the year", sign=AMOUNT_SIGN),
+    VariableSpec("milestone_met", ("milestone", "draw"), "1", "whether the milestone is met", kind="flag"),
+    VariableSpec("milestone", ("milestone",), "", "what is to be reached, and when", kind="text"),
+    VariableSpec("year", ("year",), "", "financial year", kind="text"),
+)
+
+PROJECTION: Mapping[str, VariableSpec] = MappingProxyType(
+    {name: replace(FORECAST[name], dims=("year", *FORECAST[name].dims)) for name in _YEARLY}
+    | {name: FORECAST[name] for name in ("trust", "name", "region", "trust_type", "system", "driver", "fund", "draw")}
+    | {spec.name: spec for spec in _OVER_YEARS}
 )
 
 _UNIT = ("unit",)
@@ -593,4 +687,39 @@ _MEASURES = (
 
 SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in _MEASURES} | {name: PANEL[name] for name in ("name", "region", "trust_type")}
+)
+
+_YEAR = ("year",)
+_YEAR_QUANTILE = ("year", "quantile")
+_YEAR_TRUST = ("year", "trust")
+
+_YEARLY_MEASURES = (
+    VariableSpec("sector_mean", _YEAR, MONEY, "provider sector: expected position", sign=BALANCE_SIGN),
+    VariableSpec("sector_mean_se", _YEAR, MONEY, _ERROR + "the sector's expected position"),
+    VariableSpec("sector_sd", _YEAR, MONEY, "provider sector: standard deviation of the position"),
+    VariableSpec(
+        "sector_quantile", _YEAR_QUANTILE, MONEY, "provider sector: quantile of the position", sign=BALANCE_SIGN
+    ),
+    VariableSpec("sector_quantile_se", _YEAR_QUANTILE, MONEY, _ERROR + "the sector's quantile"),
+    VariableSpec("underlying_mean", _YEAR, MONEY, "provider sector: expected underlying position", sign=BALANCE_SIGN),
+    VariableSpec("p_sector_balance", _YEAR, "1", "probability that the provider sector is not in deficit"),
+    VariableSpec("p_sector_balance_se", _YEAR, "1", _ERROR + "the sector's probability"),
+    VariableSpec("deficit_count_mean", _YEAR, "1", "expected number of trusts in deficit"),
+    VariableSpec("deficit_count_quantile", _YEAR_QUANTILE, "1", "quantile of the number of trusts in deficit"),
+    VariableSpec("gross_deficit_mean", _YEAR, MONEY, "expected sum of all deficits", sign=BALANCE_SIGN),
+    VariableSpec("support_mean", ("year", "fund"), MONEY, "expected support that the fund pays", sign=AMOUNT_SIGN),
+    VariableSpec("mean", _YEAR_TRUST, MONEY, "trust: expected year-end position", sign=BALANCE_SIGN),
+    VariableSpec("p_deficit", _YEAR_TRUST, "1", "trust: probability of a year-end deficit"),
+    VariableSpec("p_deficit_se", _YEAR_TRUST, "1", _ERROR + "the trust's probability"),
+    VariableSpec("p_milestone", ("milestone",), "1", "probability that the milestone is met"),
+    VariableSpec("p_milestone_se", ("milestone",), "1", _ERROR + "the milestone's probability"),
+)
+
+PROJECTION_SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(
+    {spec.name: spec for spec in _YEARLY_MEASURES}
+    | {"quantile": SUMMARY["quantile"]}
+    | {
+        name: PROJECTION[name]
+        for name in ("year", "milestone", "fund", "trust", "name", "region", "trust_type", "system")
+    }
 )

@@ -1,18 +1,21 @@
 """The main job: one year, from a panel to the distribution of year-end positions."""
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sector_risk import engine
 from sector_risk.assumptions import Assumptions, CentralAction
-from sector_risk.faults import Fault, InputError
-from sector_risk.kernels.random import MAX_DRAWS, group_label, label_hash, stream_key
-from sector_risk.panel import check_panel
-from sector_risk.prepare import normals, prepare
-from sector_risk.regimes import Regime, regime_for
+from sector_risk.faults import Fault, InputError, InputWarning
+from sector_risk.kernels.random import MAX_DRAWS, stream_key
+from sector_risk.panel import by_successor, check_panel
+from sector_risk.prepare import prepare, sector_normal
+from sector_risk.regimes import Regime, horizon_faults, regime_for
 from sector_risk.results import label_forecast, provenance
+from sector_risk.run import Draws, Run
 
 
 def simulate(
@@ -69,58 +72,96 @@ def simulate(
     True
     """
     assumptions = Assumptions() if assumptions is None else assumptions
-    check_settings(assumptions, n_draws, seed, threads, block_size)
+    check_settings("simulate", assumptions, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size)
     panel = check_panel(panel)
-    prepared = prepare(panel, assumptions, seed)
+    run, chosen = plan_run(panel, assumptions, regime, years=1, n_draws=n_draws, seed=seed, by_trust=True)
+    warn_of_idle_rules(chosen, run.prepared.context.years)
+    draws = run_draws(run, threads, block_size, progress)
+    central = central_actions(assumptions, seed, int(n_draws))
+    forecast = label_forecast(run, draws, central, reported(panel), planned_support_path(chosen))
+    forecast.attrs = provenance("In-year forecast of provider positions", panel, assumptions, chosen, run, seed)
+    return forecast
+
+
+def plan_run(
+    panel: xr.Dataset,
+    assumptions: Assumptions,
+    regime: Regime | str | None,
+    *,
+    years: int,
+    n_draws: int,
+    seed: int,
+    by_trust: bool,
+) -> tuple[Run, Regime]:
+    """Bind panel, assumptions and regime to each other for a number of years; also return the regime chosen."""
+    prepared = prepare(panel, assumptions, seed, int(years))
     chosen = regime_for(regime, float(prepared.panel["support_allocation"].sum()))
-    rules = tuple(rule.prepare(prepared.codes, prepared.panel, seed) for rule in chosen.rules)
-    n_draws = int(n_draws)
-    draws = engine.run_blocks(
-        prepared,
-        rules,
-        n_draws,
+    acting = tuple(rule.prepare(prepared.context) for rule in chosen.rules)
+    return Run(prepared, chosen.rules, acting, int(n_draws), by_trust), chosen
+
+
+def run_draws(
+    run: Run, threads: int | None, block_size: int | None, progress: bool | Callable[[int, int], None]
+) -> Draws:
+    """Run all draws on threads."""
+    return engine.run_blocks(
+        run,
         threads=int(threads or engine.default_threads()),
         block_size=None if block_size is None else int(block_size),
         progress=_reporter(progress),
     )
-    central = central_actions(assumptions, seed, n_draws)
-    forecast = label_forecast(draws, central, panel, prepared, planned_support_path(chosen))
-    forecast.attrs = provenance(panel, assumptions, chosen, prepared.drivers, n_draws, seed)
-    return forecast
 
 
-def check_settings(assumptions: object, n_draws: int, seed: int, threads: int | None, block_size: int | None) -> None:
+def reported(panel: xr.Dataset) -> xr.Dataset:
+    """Return the panel of the trusts that report: after any reconfiguration."""
+    return by_successor(panel) if "successor" in panel else panel
+
+
+def warn_of_idle_rules(regime: Regime, years: tuple[str, ...]) -> None:
+    """Warn of rules that do nothing in the years of a run."""
+    for fault in horizon_faults(regime, years):
+        warnings.warn(str(fault), InputWarning, stacklevel=3)
+
+
+LIMITS = {
+    "n_draws": (1, MAX_DRAWS),
+    "seed": (0, None),
+    "years": (1, 30),
+    "threads": (1, 1024),
+    "block_size": (1, 2**20),
+}
+
+
+def check_settings(place: str, assumptions: object, **numbers: object) -> None:
     """Raise one `InputError` for all faults of the run's settings."""
-    limits = {
-        "n_draws": (n_draws, 1, MAX_DRAWS),
-        "seed": (seed, 0, None),
-        "threads": (1 if threads is None else threads, 1, 1024),
-        "block_size": (1 if block_size is None else block_size, 1, 2**20),
-    }
-    faults = [
-        Fault(
-            "simulate",
-            f"must be a whole number from {low:,}" + (f" to {high:,}" if high else ""),
-            str(value),
-            "",
-            variable=name,
-        )
-        for name, (value, low, high) in limits.items()
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low or (high and value > high)
-    ]
+    faults = [_number_fault(place, name, value) for name, value in numbers.items() if _is_wrong(name, value)]
     if not isinstance(assumptions, Assumptions):
         remedy = "Give Assumptions, for example Assumptions.from_toml(path)."
-        faults.append(Fault("simulate", "not assumptions", str(assumptions), remedy, variable="assumptions"))
+        faults.append(Fault(place, "not assumptions", str(assumptions), remedy, variable="assumptions"))
     if faults:
         raise InputError(faults)
 
 
+def _is_wrong(name: str, value: Any) -> bool:
+    low, high = LIMITS[name]
+    if value is None:
+        return name not in ("threads", "block_size")
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        return True
+    return bool(value < low or (high is not None and value > high))
+
+
+def _number_fault(place: str, name: str, value: object) -> Fault:
+    low, high = LIMITS[name]
+    rule = f"must be a whole number from {low:,}" + (f" to {high:,}" if high else "")
+    return Fault(place, rule, str(value), "", variable=name)
+
+
 def central_actions(assumptions: Assumptions, seed: int, n_draws: int) -> dict[str, np.ndarray]:
     """Amount of each central action by draw, GBP m: planned * delivery, each action on a stream of its own."""
-    label = label_hash(group_label("sector")).reshape(1, 2)
 
     def amount(action: CentralAction) -> np.ndarray:
-        z = normals(stream_key(seed, f"central:{action.name}"), label, 0, 1, n_draws)[0, 0]
+        z = sector_normal(stream_key(seed, f"central:{action.name}"), 0, 0, n_draws)
         return action.planned * action.delivery.from_normal(z)
 
     return {action.name: amount(action) for action in assumptions.centre.actions}

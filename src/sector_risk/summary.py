@@ -87,19 +87,26 @@ def summarise(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.25, 0.
 
 def check_forecast(forecast: xr.Dataset, levels: F64) -> None:
     """Raise one `InputError` for all that keeps a forecast from being summarised."""
+    if "year" in forecast.dims:
+        remedy = "Use summarise_projection for what project gave."
+        raise InputError([Fault("forecast", "a projection of several years", "", remedy, variable="year")])
     faults = [
         Fault("forecast", "variable is missing", name, "Give a forecast made by simulate.", variable=name)
         for name in NEEDED
         if name not in forecast
     ]
-    if levels.ndim != 1 or not len(levels) or not ((levels >= 0) & (levels <= 1)).all():
-        faults.append(
-            Fault("summarise", "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles")
-        )
+    faults += quantile_faults("summarise", levels)
     if not faults and not np.isfinite(forecast["sector_position"].values).all():
         faults.append(Fault("forecast", *NOT_FINITE, variable="sector_position"))
     if faults:
         raise InputError(faults)
+
+
+def quantile_faults(place: str, levels: F64) -> list[Fault]:
+    """Return a fault if the levels are not a list of probabilities."""
+    if levels.ndim == 1 and len(levels) and ((levels >= 0) & (levels <= 1)).all():
+        return []
+    return [Fault(place, "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles")]
 
 
 def _units(forecast: xr.Dataset) -> tuple[list[Rows], dict[str, Array]]:
@@ -175,13 +182,13 @@ def _measure(rows: Rows, levels: F64) -> dict[str, Array]:
     """Measures of some rows of draws."""
     position, before, plan = rows
     n = position.shape[1]
-    main = _by_row(moments, position, np.full(len(position), -BALANCE, position.dtype))
+    main = by_row(moments, position, np.full(len(position), -BALANCE, position.dtype))
     if not np.isfinite(main[:, MEAN]).all():
         raise InputError([Fault("forecast", *NOT_FINITE, variable="position")])
-    missed = _by_row(moments, before, (plan.astype(before.dtype) - BALANCE).astype(before.dtype))[:, BELOW]
+    missed = by_row(moments, before, (plan.astype(before.dtype) - BALANCE).astype(before.dtype))[:, BELOW]
     missed = np.where(np.isnan(plan), np.nan, missed)
-    values, errors, worst = _quantiles(position, levels)
-    tail = _by_row(tails, position, worst)
+    values, errors, worst = quantiles_of(position, levels)
+    tail = by_row(tails, position, worst)
     return {
         "mean": main[:, MEAN],
         "mean_se": main[:, SD] / np.sqrt(n),
@@ -189,25 +196,27 @@ def _measure(rows: Rows, levels: F64) -> dict[str, Array]:
         "position_quantile": values,
         "position_quantile_se": errors,
         "p_deficit": main[:, BELOW],
-        "p_deficit_se": _binomial_se(main[:, BELOW], n),
+        "p_deficit_se": binomial_se(main[:, BELOW], n),
         "p_missing_plan": missed,
-        "p_missing_plan_se": _binomial_se(missed, n),
+        "p_missing_plan_se": binomial_se(missed, n),
         "expected_shortfall": tail[:, 1],
         "expected_shortfall_se": np.hypot(tail[:, 2], np.sqrt(1 - TAIL) * (tail[:, 1] - worst)) / np.sqrt(tail[:, 0]),
     }
 
 
-def _by_row(measure: Callable[..., None], rows: Array, limit: Array) -> F64:
+def by_row(measure: Callable[..., None], rows: Array, limit: Array) -> F64:
+    """Return what a kernel measures of each row, (row, 3)."""
     out = np.empty((len(rows), 3))
     measure(rows, limit, out)
     return out
 
 
-def _binomial_se(p: F64, n: int) -> F64:
+def binomial_se(p: F64, n: int) -> F64:
+    """Return the Monte Carlo standard error of shares of n draws."""
     return np.sqrt(p * (1.0 - p) / n)
 
 
-def _quantiles(rows: Array, levels: F64) -> tuple[F64, F64, Array]:
+def quantiles_of(rows: Array, levels: F64) -> tuple[F64, F64, Array]:
     """Order statistics at the levels, their errors, and the one that bounds the tail."""
     n = rows.shape[1]
     wanted = np.append(levels, TAIL)

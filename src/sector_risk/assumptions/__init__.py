@@ -12,9 +12,11 @@ from sector_risk.assumptions.dependence import Dependence, Shares
 from sector_risk.assumptions.deterioration import Deterioration
 from sector_risk.assumptions.efficiency import Efficiency
 from sector_risk.assumptions.flexibility import Flexibility
-from sector_risk.assumptions.marginal import Marginal
+from sector_risk.assumptions.outlook import Outlook
 from sector_risk.assumptions.pay import Pay
-from sector_risk.assumptions.settings import (
+from sector_risk.faults import Fault, InputError
+from sector_risk.marginal import Marginal
+from sector_risk.settings import (
     CONFIDENCE,
     Evidence,
     LogRow,
@@ -24,7 +26,6 @@ from sector_risk.assumptions.settings import (
     toml_inline,
     unknown_key,
 )
-from sector_risk.faults import Fault, InputError
 
 ASSUMPTIONS_YEAR = "2018-19"
 """The year whose pay awards and central actions the defaults describe."""
@@ -42,6 +43,7 @@ __all__ = [
     "Flexibility",
     "LogRow",
     "Marginal",
+    "Outlook",
     "Pay",
     "Shares",
 ]
@@ -66,6 +68,7 @@ class Assumptions:
     deterioration: Deterioration = field(default_factory=Deterioration)
     flexibility: Flexibility = field(default_factory=Flexibility)
     dependence: Dependence = field(default_factory=Dependence)
+    outlook: Outlook = field(default_factory=Outlook)
     centre: Centre = field(default_factory=Centre)
     drivers: tuple[str, ...] = ()
 
@@ -208,6 +211,7 @@ _KINDS: dict[str, type] = {
     "deterioration": Deterioration,
     "flexibility": Flexibility,
     "dependence": Dependence,
+    "outlook": Outlook,
     "centre": Centre,
     "drivers": tuple,
 }

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sector_risk.assumptions.marginal import Marginal
-from sector_risk.assumptions.settings import Evidence, Settings, assumption
 from sector_risk.faults import Fault, InputError
+from sector_risk.marginal import Marginal
+from sector_risk.settings import Evidence, Settings, assumption
 
 
 @dataclass(frozen=True)

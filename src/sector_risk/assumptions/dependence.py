@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sector_risk.assumptions.settings import Settings, assumption
 from sector_risk.assumptions.sources import CORRELATIONS, SHARED_YEARS
 from sector_risk.faults import Fault
 from sector_risk.kernels import quantile
+from sector_risk.settings import Settings, assumption
 
 F64 = NDArray[np.float64]
 LEVELS = ("sector", "trust_type", "system", "region")

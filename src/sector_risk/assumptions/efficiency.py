@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sector_risk.assumptions.marginal import Marginal
-from sector_risk.assumptions.settings import Settings, assumption
+from sector_risk.marginal import Marginal
+from sector_risk.settings import Settings, assumption
 
 F64 = NDArray[np.float64]
 LOWEST_EFFECT, HIGHEST_EFFECT = 0.4, 1.3
@@ -79,8 +79,14 @@ class Efficiency(Settings):
         high=0.5,
     )
 
-    def delivery_effect(self, ask: F64, sector_ask: F64) -> F64:
-        """Return the multiplier on recurrent delivery from a trust's ask against the sector's, per cent of turnover."""
+    def effect_at_no_ask(self, sector_ask: float) -> float:
+        """Return the multiplier on recurrent delivery at an ask of nought, where the sector's is `sector_ask` per cent.
+
+        The effect of an ask is this less `effect_slope` times the GBP m asked, kept within fixed limits.
+        """
         mean = self.recurrent_ratio.mean()
-        effect = (mean - self.ask_effect * (ask - sector_ask)) / max(mean, 1e-9)
-        return np.clip(effect, LOWEST_EFFECT, HIGHEST_EFFECT)
+        return (mean + self.ask_effect * sector_ask) / max(mean, 1e-9)
+
+    def effect_slope(self, turnover: F64) -> F64:
+        """Return how much the multiplier falls with each GBP m asked of a trust."""
+        return 100.0 * self.ask_effect / (max(self.recurrent_ratio.mean(), 1e-9) * turnover)

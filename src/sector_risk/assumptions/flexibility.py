@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sector_risk.assumptions.marginal import Marginal
-from sector_risk.assumptions.settings import Settings, assumption
 from sector_risk.assumptions.sources import CALIBRATED
 from sector_risk.faults import Fault
+from sector_risk.marginal import Marginal
+from sector_risk.settings import Settings, assumption
 
 F64 = NDArray[np.float64]
 LEAST_CAPACITY = 0.2

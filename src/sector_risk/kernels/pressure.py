@@ -10,6 +10,9 @@ Formulas (adverse positive; m = month, all cumulative):
     flexibility[m] = B H(m)
     one_off[m]     = clip(pressure[m], 0, flexibility[m])
     variance[m]    = -(pressure[m] - one_off[m])    where adverse;   keep * -pressure[m]    where favourable
+    underlying     = plan + variance[12] - one_off[12] - K (1-s) q - other one-offs + full-year effect * K s r
+
+Plans differ between trusts and, after the first year, between draws: they come as rows.
 """
 
 from typing import Any, NamedTuple
@@ -52,8 +55,9 @@ class Trusts(NamedTuple):
     hashes: U32  # (T, 2) hash of the code
     offset: F32  # (variate, T)
     scale: F32  # (variate, T)
-    efficiency_plan: F32  # (T,) K
+    turnover: F32  # (T,) GBP m
     recurrent_share: F32  # (T,) s
+    ask_slope: F32  # (T,) fall of the delivery effect with each GBP m of efficiency planned
     shock_sd: F32  # (T,) monthly shock to the run rate, GBP m
     group: I64  # (4, T) row of the trust's sector, type, system, region factor
     loading: F32  # (variate, 5, T) loadings on those four and on the trust's own Normal
@@ -73,12 +77,25 @@ class Year(NamedTuple):
     persistence: np.float32  # AR(1) coefficient of the run-rate shocks
     shock_loading: F32  # (2,) of a month's shock on the sector's and on the trust's own Normal
     keep_favourable: np.float32
+    effect_at_no_ask: np.float32  # delivery effect of a trust that plans no savings
+    effect_range: F32  # (2,) least and greatest delivery effect
+    other_one_off: np.float32  # fraction of turnover
+    full_year_effect: np.float32  # fraction of recurrent savings
+
+
+class Plans(NamedTuple):
+    """What each trust planned in each draw of a block, (T, B)."""
+
+    plan: F32  # position before support, GBP m
+    efficiency_plan: F32  # K, GBP m
+    delivery: F32  # multiplier on recurrent delivery, from the rules
 
 
 class Shared(NamedTuple):
     """Shared randomness of a block (B draws)."""
 
     keys: U32  # (stream, 2)
+    first_group: int  # item group at which the year's random numbers begin
     tables: F32  # (variate, cells + 1)
     normal: F32  # (variate, 2) mean and sd where the marginal is Normal; sd zero: read the table
     factors: F32  # (stream with yearly variates, group, item, B)
@@ -89,18 +106,21 @@ class Shared(NamedTuple):
 
 
 class YearOut(NamedTuple):
-    """Where results go: arrays of the whole run (N draws), and a block's own quarters.
+    """Where results go. R is T, or 1 where contributions by trust are not kept: then each trust overwrites the last.
 
-    Whole arrays and not views on the block's draws: a row cut out of a contiguous array is known to be contiguous
-    when the kernel is compiled, a row of a view is not, and then its loop would not vectorise.
+    Contributions may be a whole run's (M draws, the block's begin at `column`) and not a view on the block's draws:
+    a row cut out of a contiguous array is known to be contiguous when the kernel is compiled, a row of a view is
+    not, and then its loop would not vectorise.
     """
 
-    contribution: F32  # (driver..., one_off, favourable_spent; T; N)
-    variance: F32  # (T, N) at the year end, before support
-    position_before_support: F32  # (T, N)
+    contribution: F32  # (driver..., one_off, favourable_spent; R; M)
+    column: int
+    driver_total: NDArray[np.float64]  # (driver..., one_off, favourable_spent; B) sums over trusts, or no rows
+    position_before_support: F32  # (T, B)
+    underlying: F32  # (T, B)
     quarter_variance: F32  # (4, T, B)
-    sector_variance: NDArray[np.float64]  # (12, N)
-    efficiency_delivered: NDArray[np.float64]  # (N,)
+    sector_variance: NDArray[np.float64]  # (12, B)
+    efficiency_delivered: NDArray[np.float64]  # (B,)
 
 
 @step
@@ -154,12 +174,22 @@ def _draw_variate(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
 @step
 def _draw_variates(i: Any, trusts: Any, shared: Any, first_draw: Any, values: Any) -> None:
     """Fill the first N_VARIATES rows of `values` (VALUE_ROWS, B) for trust i."""
-    keys, label = shared.keys, trusts.hashes[i]
-    fill_normals(keys[_EFFICIENCY], label, 0, first_draw, values[RECURRENT : RECURRENT + 4])
-    fill_normal_pair(keys[_PAY_AWARD], label, 0, first_draw, values[AFC : AFC + 2])
-    fill_normal_pair(keys[_DETERIORATION], label, 0, first_draw, values[DRIFT : DRIFT + 2])
+    keys, label, group = shared.keys, trusts.hashes[i], shared.first_group
+    fill_normals(keys[_EFFICIENCY], label, group, first_draw, values[RECURRENT : RECURRENT + 4])
+    fill_normal_pair(keys[_PAY_AWARD], label, group, first_draw, values[AFC : AFC + 2])
+    fill_normal_pair(keys[_DETERIORATION], label, group, first_draw, values[DRIFT : DRIFT + 2])
     for v in range(N_VARIATES):
         _draw_variate(v, i, trusts, shared, values[v])
+
+
+@step
+def _size_savings(k: Any, delivery: Any, share: Any, year: Any, slope: Any, recurrent: Any, one_off: Any) -> None:
+    """Turn delivery ratios into GBP m: K s r with the effect of the ask and of the rules, and K (1-s) q."""
+    none, low, high = year.effect_at_no_ask, year.effect_range[0], year.effect_range[1]
+    for j in range(k.size):
+        effect = min(max(none - slope * k[j], low), high)
+        recurrent[j] *= (k[j] * share) * (effect * delivery[j])
+        one_off[j] *= k[j] * (_ONE - share)
 
 
 @step
@@ -182,13 +212,13 @@ def _late_delivery(recurrent: Any, slippage: Any) -> None:
 
 
 @step
-def _savings_missing(m: Any, due: Any, year: Any, values: Any, walked: Any, pressure: Any) -> None:
-    """Pressure of month m from missing savings and the run rate so far; `due` is K G_plan(m)."""
-    recurrent, one_off, late = values[RECURRENT], values[ONE_OFF], values[SLIPPAGE]
+def _savings_missing(m: Any, k: Any, year: Any, values: Any, walked: Any, pressure: Any) -> None:
+    """Pressure of month m from missing savings and the run rate so far."""
+    recurrent, one_off, late, g_plan = values[RECURRENT], values[ONE_OFF], values[SLIPPAGE], year.plan[m]
     g_recurrent, g_one_off, g_late = year.recurrent[m], year.one_off[m], year.recurrent[m] * year.slippage[m]
     for j in range(pressure.size):
         delivered = g_recurrent * recurrent[j] + g_late * late[j] + g_one_off * one_off[j]
-        pressure[j] = (due - delivered) + walked[j]
+        pressure[j] = (g_plan * k[j] - delivered) + walked[j]
 
 
 @step
@@ -211,7 +241,7 @@ def _cover(pressure: Any, flexibility: Any, share: Any, keep: Any, variance: Any
 
 @step
 def _months(
-    i: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, quarters: Any, sector: Any
+    i: Any, k: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, out: Any
 ) -> None:
     """Twelve months of trust i; leaves the year-end pressure and run rate in the work rows."""
     values, shocks = work[:VALUE_ROWS], work[VALUE_ROWS : VALUE_ROWS + 4]
@@ -222,21 +252,23 @@ def _months(
     _late_delivery(values[RECURRENT], values[SLIPPAGE])
     for m in range(12):
         if m % 4 == 0:
-            fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], m // 4, first_draw, shocks)
+            group = shared.first_group + m // 4
+            fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], group, first_draw, shocks)
         _walk(shocks[m % 4], shared.month_factor[m], on_factor, on_own, year.persistence, rate, walked)
-        _savings_missing(m, trusts.efficiency_plan[i] * year.plan[m], year, values, walked, pressure)
+        _savings_missing(m, k, year, values, walked, pressure)
         _pay_and_drift(m, year, values, pressure)
         for u in range(extra.shape[0]):
             add_to(pressure, extra[u, i, m])
-        reported = quarters[m // 3, i] if m % 3 == 2 else variance
+        reported = out.quarter_variance[m // 3, i] if m % 3 == 2 else variance
         _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
-        add_to(sector[m, first_draw : first_draw + variance.size], reported)
+        add_to(out.sector_variance[m], reported)
 
 
 @step
-def _less(row: Any, planned: Any, out: Any) -> None:
+def _less(row: Any, share: Any, k: Any, out: Any) -> None:
+    """What was delivered less what was planned, a share of K."""
     for j in range(row.size):
-        out[j] = row[j] - planned
+        out[j] = row[j] - share * k[j]
 
 
 @step
@@ -271,7 +303,7 @@ def _count_efficiency(k: Any, pressure: Any, values: Any, flexibility: Any, tota
     for j in range(pressure.size):
         delivered = recurrent[j] + one_off[j]
         p = max(pressure[j], _ZERO)
-        short = min(max(k - delivered, _ZERO), p)
+        short = min(max(k[j] - delivered, _ZERO), p)
         share = min(_ONE, flexibility[j] / max(p, np.float32(1e-12)))
         total[j] += delivered + short * share
 
@@ -279,21 +311,48 @@ def _count_efficiency(k: Any, pressure: Any, values: Any, flexibility: Any, tota
 @step
 def _position(plan: Any, variance: Any, position: Any) -> None:
     for j in range(variance.size):
-        position[j] = plan + variance[j]
+        position[j] = plan[j] + variance[j]
+
+
+@step
+def _underlying(before: Any, cover: Any, planned: Any, recurrent: Any, other: Any, full_year: Any, out: Any) -> None:
+    """Take out what does not come back: cover, planned and other one-offs; add what savings bring in a full year."""
+    for j in range(before.size):
+        out[j] = (before[j] - cover[j] - planned[j] - other) + full_year * recurrent[j]
+
+
+@step
+def _explain(i: Any, k: Any, trusts: Any, year: Any, extra: Any, work: Any, out: Any) -> None:
+    """Contributions of trust i to its year-end variance, and the efficiency it delivered."""
+    values, walked, pressure, n = work[:VALUE_ROWS], work[-3], work[-2], work.shape[1]
+    a, b, r = out.column, out.column + n, min(i, out.contribution.shape[1] - 1)
+    rows, cover, s = out.contribution, N_DRIVERS + extra.shape[0], trusts.recurrent_share[i]
+    _less(values[RECURRENT], s, k, rows[0, r, a:b])
+    _less(values[ONE_OFF], _ONE - s, k, rows[1, r, a:b])
+    _scale(values[AFC], -year.afc[11], rows[2, r, a:b])
+    _scale(values[MEDICAL], -year.medical[11], rows[3, r, a:b])
+    _explain_drift(year.season[11], values[DRIFT], walked, rows[4, r, a:b])
+    for u in range(extra.shape[0]):
+        _scale(extra[u, i, 11], -_ONE, rows[N_DRIVERS + u, r, a:b])
+    _explain_cover(pressure, values[FLEXIBILITY], year.keep_favourable, rows[cover, r, a:b], rows[cover + 1, r, a:b])
+    for d in range(out.driver_total.shape[0]):
+        add_to(out.driver_total[d], rows[d, r, a:b])
+    _count_efficiency(k, pressure, values, values[FLEXIBILITY], out.efficiency_delivered)
+    before = out.position_before_support[i]
+    other, full_year = year.other_one_off * trusts.turnover[i], year.full_year_effect
+    _underlying(before, rows[cover, r, a:b], values[ONE_OFF], values[RECURRENT], other, full_year, out.underlying[i])
 
 
 @kernel
 def year_block(
-    plan: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, out: Any
+    plans: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, out: Any
 ) -> None:
-    """Run the year for every trust of a panel and the draws of one block.
+    """Run a year for every trust of a panel and the draws of one block.
 
     Parameters
     ----------
-    plan : float32 array, shape (T,)
-        Year-end planned position before support, GBP m.
-    trusts, year, shared
-        See `Trusts`, `Year`, `Shared`.
+    plans, trusts, year, shared
+        See `Plans`, `Trusts`, `Year`, `Shared`.
     first_draw : int
         Number of the block's first draw.
     extra : float32 array, shape (user driver, T, 12, B)
@@ -303,26 +362,15 @@ def year_block(
     out
         See `YearOut`; written in place, sums are added to.
     """
-    a, b = first_draw, first_draw + work.shape[1]
-    rows, cover = out.contribution, N_DRIVERS + extra.shape[0]
-    values, walked, pressure = work[:VALUE_ROWS], work[-3], work[-2]
-    flexibility = values[FLEXIBILITY]
-    for i in range(plan.size):
+    values = work[:VALUE_ROWS]
+    for i in range(plans.plan.shape[0]):
+        plan, k = plans.plan[i], plans.efficiency_plan[i]
+        s, slope = trusts.recurrent_share[i], trusts.ask_slope[i]
         _draw_variates(i, trusts, shared, first_draw, values)
-        _months(i, trusts, year, shared, first_draw, extra, work, out.quarter_variance, out.sector_variance)
-        k, s = trusts.efficiency_plan[i], trusts.recurrent_share[i]
-        _less(values[RECURRENT], k * s, rows[0, i, a:b])
-        _less(values[ONE_OFF], k * (_ONE - s), rows[1, i, a:b])
-        _scale(values[AFC], -year.afc[11], rows[2, i, a:b])
-        _scale(values[MEDICAL], -year.medical[11], rows[3, i, a:b])
-        _explain_drift(year.season[11], values[DRIFT], walked, rows[4, i, a:b])
-        for u in range(extra.shape[0]):
-            _scale(extra[u, i, 11], -_ONE, rows[N_DRIVERS + u, i, a:b])
-        _explain_cover(pressure, flexibility, year.keep_favourable, rows[cover, i, a:b], rows[cover + 1, i, a:b])
-        _count_efficiency(k, pressure, values, flexibility, out.efficiency_delivered[a:b])
-        year_end = out.quarter_variance[3, i]
-        _scale(year_end, _ONE, out.variance[i, a:b])
-        _position(plan[i], year_end, out.position_before_support[i, a:b])
+        _size_savings(k, plans.delivery[i], s, year, slope, values[RECURRENT], values[ONE_OFF])
+        _months(i, k, trusts, year, shared, first_draw, extra, work, out)
+        _position(plan, out.quarter_variance[3, i], out.position_before_support[i])
+        _explain(i, k, trusts, year, extra, work, out)
 
 
 WORK_ROWS = VALUE_ROWS + 4 + 4

@@ -1,9 +1,9 @@
 """Random numbers by address: Philox4x32-10 words and the Normals made from them.
 
-The number of *draw d, trust t, driver v, item m under seed s* is a pure function of that address:
+The number of *draw d, trust t, driver v, year y, item m under seed s* is a pure function of that address:
 
 * key      64 bits from (seed, driver name),
-* counter  draw (32 bits), hash of the trust's or group's label (64 bits), item group (32 bits),
+* counter  draw (32 bits), hash of the trust's or group's label (64 bits), year (16 bits) and item group (16 bits),
 * word     item modulo four: one counter gives four 32-bit words, hence four items (months, quarters, ...).
 
 Nothing is stateful, so threads, block size, order and subsets cannot change a number.
@@ -26,6 +26,9 @@ STREAM_VERSION = "philox4x32-10/box-muller-f32/1"
 """Changes whenever the same address would give another number."""
 
 MAX_DRAWS = 2**32
+
+YEAR = 2**16
+"""Item groups of one year: group g of year y is addressed as y * YEAR + g; the panel's own year is year 0."""
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
@@ -174,8 +177,16 @@ def fill_normal_pair(key: Any, label: Any, item_group: Any, first_draw: Any, out
 
 
 @kernel
-def normals_block(key: Any, labels: Any, first_draw: Any, out: Any) -> None:
-    """Fill `out` (label, item, draw) with standard Normals; item count a multiple of four."""
+def normals_block(key: Any, labels: Any, first_group: Any, first_draw: Any, out: Any) -> None:
+    """Fill `out` (label, item, draw) with standard Normals from an item group on; item count a multiple of four."""
     for i in range(labels.shape[0]):
         for group in range(out.shape[1] // 4):
-            fill_normals(key, labels[i], group, first_draw, out[i, 4 * group : 4 * group + 4])
+            fill_normals(key, labels[i], first_group + group, first_draw, out[i, 4 * group : 4 * group + 4])
+
+
+@kernel
+def words_block(key: Any, labels: Any, first_group: Any, first_draw: Any, out: Any) -> None:
+    """Fill `out` (label, item, draw), uint32, with the words at the same addresses as `normals_block`."""
+    for i in range(labels.shape[0]):
+        for group in range(out.shape[1] // 4):
+            fill_words(key, labels[i], first_group + group, first_draw, out[i, 4 * group : 4 * group + 4])

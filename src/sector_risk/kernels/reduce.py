@@ -12,12 +12,6 @@ BALANCE = np.float32(0.005)
 
 
 @step
-def _add_positions(before: Any, support: Any, position: Any) -> None:
-    for j in range(position.size):
-        position[j] = before[j] + support[j]
-
-
-@step
 def _add_deficits(position: Any, count: Any, gross: Any) -> None:
     for j in range(position.size):
         count[j] += 1.0 if position[j] < -BALANCE else 0.0
@@ -25,20 +19,18 @@ def _add_deficits(position: Any, count: Any, gross: Any) -> None:
 
 
 @kernel
-def positions_block(a: Any, b: Any, before: Any, support: Any, position: Any, sector: Any) -> None:
-    """Write position = before + support for draws a .. b - 1 and add up the sector's rows.
+def sector_block(before: Any, position: Any, underlying: Any, sector: Any) -> None:
+    """Add up the sector of one block.
 
     Parameters
     ----------
-    a, b : int
-    before, support, position : float32 arrays, shape (T, N)
-        `position` is written.
-    sector : float64 array, shape (4, N)
-        Added to: position before support, position, number of trusts in deficit, gross deficit.
+    before, position, underlying : float32 arrays, shape (T, B)
+        Positions without and with support, and the underlying one.
+    sector : float64 array, shape (5, B)
+        Added to: position before support, position, number of trusts in deficit, gross deficit, underlying position.
     """
     for i in range(before.shape[0]):
-        row, out = before[i, a:b], position[i, a:b]
-        _add_positions(row, support[i, a:b], out)
-        add_to(sector[0, a:b], row)
-        add_to(sector[1, a:b], out)
-        _add_deficits(out, sector[2, a:b], sector[3, a:b])
+        add_to(sector[0], before[i])
+        add_to(sector[1], position[i])
+        _add_deficits(position[i], sector[2], sector[3])
+        add_to(sector[4], underlying[i])

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.kernels._jit import kernel, step
-from sector_risk.kernels.random import fill_words
+from sector_risk.kernels.funds import draw_flag
+from sector_risk.kernels.random import YEAR, fill_words
 from sector_risk.kernels.rows import add_to
 
 _ZERO = np.float32(0.0)
@@ -23,7 +24,7 @@ _ONE = np.float32(1.0)
 
 
 class Funding(NamedTuple):
-    """Settings of the fund and what it knows of each trust (T trusts)."""
+    """Settings of the fund in one year and what it knows of each trust (T trusts)."""
 
     hashes: NDArray[np.uint32]  # (T, 2)
     access_key: NDArray[np.uint32]  # (2,) stream of the access standard, items are quarters
@@ -39,21 +40,16 @@ class Funding(NamedTuple):
 
 
 @step
-def _agree(i: Any, fund: Any, first_draw: Any, words: Any, agreed: Any) -> None:
-    """Whether trust i agreed its control total, 0 or 1 a draw."""
-    probability = fund.agreed[i]
-    if probability == _ZERO or probability == _ONE:
-        agreed[:] = probability
-        return
-    fill_words(fund.agreed_key, fund.hashes[i], 0, first_draw, words)
-    _flag_below(words[0], probability, agreed)
-
-
-@step
 def _flag_below(word: Any, probability: Any, flag: Any) -> None:
     limit = np.float64(probability) * 4294967296.0
     for j in range(flag.size):
         flag[j] = _ONE if np.float64(word[j]) < limit else _ZERO
+
+
+@step
+def _times(factor: Any, row: Any) -> None:
+    for j in range(row.size):
+        row[j] *= factor[j]
 
 
 @step
@@ -117,32 +113,49 @@ def _collect(allocation: Any, gap: Any, variance: Any, met: Any, beat: Any, gene
 
 
 @kernel
-def sustainability_block(fund: Any, first_draw: Any, quarter_variance: Any, support: Any) -> None:
-    """Pay the fund in one block.
+def sustainability_block(
+    fund: Any, year: Any, first_draw: Any, control_total: Any, quarter_variance: Any, support: Any
+) -> None:
+    """Pay the fund of one year in one block.
 
     Parameters
     ----------
     fund
         See `Funding`.
-    first_draw : int
+    year, first_draw : int
+    control_total : float32 array, shape (T, B)
+        1 for trusts under control totals, 0 for others, which earn nothing.
     quarter_variance : float32 array, shape (4, T, B)
         Year-to-date variance to plan before support at months 3, 6, 9, 12.
-    support : float32 array, shape (T, N)
-        Draws first_draw .. first_draw + B - 1 are written: what each trust is paid in the year.
+    support : float32 array, shape (T, B)
+        Written: what each trust is paid in the year.
     """
     _, n_trusts, n = quarter_variance.shape
-    a, b = first_draw, first_draw + n
     words, rows = np.empty((4, n), np.uint32), np.empty((3, n), np.float32)
     met = np.empty((n_trusts, n), np.float32)
     paid, beat, general = np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n_trusts):
-        _agree(i, fund, first_draw, words, met[i])
-        fill_words(fund.access_key, fund.hashes[i], 0, first_draw, words)
-        _quarters(i, fund, quarter_variance, words, rows, met[i], support[i, a:b])
-        add_to(paid, support[i, a:b])
+        draw_flag(fund.agreed_key, fund.hashes[i], year * YEAR, first_draw, fund.agreed[i], met[i])
+        _times(control_total[i], met[i])
+        fill_words(fund.access_key, fund.hashes[i], year * YEAR, first_draw, words)
+        _quarters(i, fund, quarter_variance, words, rows, met[i], support[i])
+        add_to(paid, support[i])
         _claims(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], met[i], beat, general)
     _distribute(fund.pot, paid, beat, general)
     for i in range(n_trusts):
-        row = support[i, a:b]
+        row = support[i]
         _ration(paid, row)
         _collect(fund.allocation[i], fund.gap[3, i], quarter_variance[3, i], met[i], beat, general, row)
+
+
+@step
+def _add_times(amount: Any, share: Any, row: Any) -> None:
+    for j in range(row.size):
+        row[j] += amount * share[j]
+
+
+@kernel
+def plan_block(amount: Any, control_total: Any, planned_support: Any) -> None:
+    """Add each trust's expected support (T,) to what plans count on, where it is under control totals (T, B)."""
+    for i in range(amount.size):
+        _add_times(amount[i], control_total[i], planned_support[i])

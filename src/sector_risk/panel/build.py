@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -28,8 +29,28 @@ from sector_risk.panel.oversight import is_long, widened
 from sector_risk.panel.tables import Table, frame_table, read_table
 from sector_risk.schema import PANEL
 
-# What a forecast uses today; everything else that a file gives is kept for later.
-USED = frozenset((*LABELS, *fill.RULES, "trust", "plan", "plan_ytd", "pay_award_funding"))
+# Which trust a row belongs to and whose random numbers it has; not there where each is its own.
+PARTS = ("successor", "drawn_as")
+# What forecasts and the rules of regimes use; everything else that a file gives is kept for later.
+USED = frozenset(
+    (
+        *LABELS,
+        *fill.RULES,
+        *PARTS,
+        "trust",
+        "plan",
+        "plan_ytd",
+        "pay_award_funding",
+        "debt",
+        "loan_rate",
+        "segment",
+        "capability",
+        "governance_failure",
+        "activity_income_share",
+        "mff_change",
+        "inequality_index",
+    )
+)
 _Record = TypeVar("_Record", dict[str, str], list[str])
 MONTH_ATTRS = {"long_name": "month of the financial year, 1 is April", "units": "1"}
 
@@ -54,7 +75,8 @@ def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, ye
     -------
     xarray.Dataset
         On ``trust``, and on ``month`` if a monthly variable is given. Coordinates ``name``, ``region``,
-        ``trust_type``, ``trust_subtype``, ``system``; money as float64 in GBP million. The attributes say
+        ``trust_type``, ``trust_subtype``, ``system``, and ``successor`` with ``drawn_as`` where a row belongs to
+        another trust (see `merge`); money as float64 in GBP million. The attributes say
         what was filled by which rule (``filled``), which trusts have no plan (``left_out``), what is kept
         but not used yet (``not_used_yet``) and which columns were ignored (``ignored_columns``), as JSON.
 
@@ -180,7 +202,7 @@ def check_panel(panel: xr.Dataset) -> xr.Dataset:
     >>> check_panel(complete).identical(complete)
     True
     """
-    complete, messages = _from_dataset(panel)
+    complete, messages = completed(panel)
     _warn(messages)
     return complete
 
@@ -199,7 +221,8 @@ def _from_table(table: Table, mapping: Mapping[str, str] | None, year: str | Non
     return panel, [*_unread(layout.near_misses), *messages]
 
 
-def _from_dataset(panel: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def completed(panel: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """Check a Dataset and complete it as `check_panel` does; hand over what deserves a warning."""
     place = str(panel.attrs.get("source", DATASET))
     if "trust" not in panel.coords or panel["trust"].dims != ("trust",):
         remedy = "Give it a coordinate 'trust' with the trusts' codes."
@@ -237,11 +260,30 @@ def _examined(draft: Draft, silent: Bools, year: str) -> tuple[str, str, xr.Data
         remedy = "Give the plan of at least one trust."
         return "", "", draft.panel, [Fault(draft.place, "no trust has a plan", "", remedy, variable="plan")]
     kept = draft.keep(~silent)
+    kept = kept.with_panel(_belonging(kept.panel))
     scale = check.scale_message(kept.panel)
     filled, rule = fill.fill(kept.panel, "turnover", year)
     money = in_money(filled)
     case = check.Case(draft=kept.with_panel(money), given=kept.panel, scale=scale)
     return scale, rule, money, check.case_faults(case)
+
+
+def _belonging(panel: xr.Dataset) -> xr.Dataset:
+    """Say of every row which trust it belongs to; of none where each is a trust of its own."""
+    if not any(name in panel.variables for name in PARTS):
+        return panel
+    own = panel["trust"].values.tolist()
+    given = {name: panel[name].values.tolist() if name in panel.variables else own for name in PARTS}
+    # One spelling for each code, as elsewhere case does not count: the trust's own goes first.
+    spelt = {code.casefold(): code for code in reversed([*own, *given["successor"], *given["drawn_as"]])}
+    codes = {
+        name: [spelt[(label or code).casefold()] for label, code in zip(labels, own, strict=True)]
+        for name, labels in given.items()
+    }
+    bare = panel.drop_vars(PARTS, errors="ignore")
+    if all(labels == own for labels in codes.values()):
+        return bare
+    return bare.assign_coords({name: ("trust", np.array(labels, dtype=str)) for name, labels in codes.items()})
 
 
 def _filled(panel: xr.Dataset, year: str) -> tuple[xr.Dataset, dict[str, str]]:

@@ -19,6 +19,7 @@ HIGHEST_MEDIAN_PLAN = 1_000.0
 # is a slip of units.
 OFF_SCALE = 100.0
 HIGHEST_EFFICIENCY = 0.30
+ROUNDING = 1.0 + 1e-9  # a share of a figure on the limit may come out above it
 MISSING_COLUMN = "required column missing"
 
 
@@ -50,6 +51,14 @@ class Case:
         return numbers(self.given, "turnover")
 
     @property
+    def off_scale(self) -> Bools:
+        """Trusts whose turnover is a hundred times or a hundredth of the others'; parts of one trust count as one."""
+        if "drawn_as" not in self.draft.panel.variables:
+            return off_scale(self.own_turnover)
+        wholes = np.unique(self.draft.panel["drawn_as"].values, return_inverse=True)[1]
+        return off_scale(np.bincount(wholes, self.own_turnover).astype(np.float64))[wholes]
+
+    @property
     def comparable(self) -> Bools:
         """Trusts whose other figures can be held against their turnover.
 
@@ -57,7 +66,7 @@ class Case:
         fault is enough.
         """
         own = self.own_turnover
-        wrong = (own <= 0.0) | off_scale(own)
+        wrong = (own <= 0.0) | self.off_scale
         return np.asarray(~wrong & (np.isfinite(own) | (not self.scale)))
 
     def faults(
@@ -188,7 +197,7 @@ def turnover_rule(case: Case) -> Iterator[Fault]:
     yield from case.faults(own <= 0.0, "turnover", "turnover is not above zero", own, remedy)
     rule = f"about a thousand times off the median of {low_median(own):,.0f}"
     remedy = "Give GBP million: divide thousands by 1,000."
-    yield from case.faults(off_scale(own), "turnover", rule, own, remedy)
+    yield from case.faults(case.off_scale, "turnover", rule, own, remedy)
 
 
 def plan_rule(case: Case) -> Iterator[Fault]:
@@ -209,7 +218,7 @@ def efficiency_rule(case: Case) -> Iterator[Fault]:
     remedy = "Savings are positive: take away the minus sign or the brackets."
     yield from case.faults(savings < 0.0, "efficiency_plan", "wrong sign", savings, remedy)
     remedy = "Check the unit: GBP million, not thousand; per cent only in a column named with 'pct'."
-    too_large = case.comparable & (savings > HIGHEST_EFFICIENCY * turnover)
+    too_large = case.comparable & (savings > HIGHEST_EFFICIENCY * turnover * ROUNDING)
     yield from case.faults(too_large, "efficiency_plan", "more than 30% of turnover", savings, remedy)
 
 
@@ -255,6 +264,18 @@ def plan_path_rule(case: Case) -> Iterator[Fault]:
         yield case.draft.fault(position, "plan_ytd_m12", "month 12 is not the plan", f"{last[position]:g}", remedy)
 
 
+def successor_rule(case: Case) -> Iterator[Fault]:
+    """A trust that reports another's numbers reports its own too."""
+    if "successor" not in case.draft.panel.variables:
+        return
+    successors = case.draft.panel["successor"].values.tolist()
+    home = dict(zip(case.draft.panel["trust"].values.tolist(), successors, strict=True))
+    for position, code in enumerate(successors):
+        if home.get(code, code) != code:
+            remedy = f"Name that one: '{home[code]}'."
+            yield case.draft.fault(position, "successor", "the successor has a successor itself", code, remedy)
+
+
 RULES: tuple[Callable[[Case], Iterable[Fault]], ...] = (
     label_rule,
     infinity_rule,
@@ -265,6 +286,7 @@ RULES: tuple[Callable[[Case], Iterable[Fault]], ...] = (
     range_rule,
     actual_rule,
     plan_path_rule,
+    successor_rule,
 )
 
 

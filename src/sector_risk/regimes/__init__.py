@@ -1,47 +1,37 @@
 """Regimes: named, ordered lists of the funding and turnaround rules of the day."""
 
-import json
-from dataclasses import dataclass
-
-from sector_risk.faults import Fault, InputError, as_sentence, nearest
-from sector_risk.regimes.rule import Block, Panel, PreparedRule, Rule
+from sector_risk.regimes.administration import AdministrativeSavings
+from sector_risk.regimes.deficit_support import DeficitSupport
+from sector_risk.regimes.loans import DistressLoans
+from sector_risk.regimes.oversight import OversightFramework
+from sector_risk.regimes.payment import PaymentReform
+from sector_risk.regimes.programme import ImprovementProgramme
+from sector_risk.regimes.recovery import FinancialRecoveryFund
+from sector_risk.regimes.regime import REGIMES, Regime, horizon_faults, regime_for, register
+from sector_risk.regimes.review import QuarterOneReview
+from sector_risk.regimes.rule import Block, Context, Panel, PreparedRule, Rule
 from sector_risk.regimes.sustainability import SustainabilityFunding
+from sector_risk.regimes.turnaround import AcceleratedTurnaround
 
-__all__ = ["REGIMES", "Block", "Panel", "PreparedRule", "Regime", "Rule", "SustainabilityFunding", "regime_for"]
-
-
-@dataclass(frozen=True)
-class Regime:
-    """An ordered list of rules under a name.
-
-    Examples
-    --------
-    >>> Regime("softer gate", (SustainabilityFunding(finance_share=0.5),)).rules[0].finance_share
-    0.5
-    """
-
-    name: str
-    rules: tuple[Rule, ...] = ()
-
-    def to_json(self) -> str:
-        """Return name, rules and settings, for provenance."""
-        rules = [{"rule": rule.name} | dict(rule.settings()) for rule in self.rules]
-        return json.dumps({"name": self.name, "rules": rules})
-
-
-REGIMES = {
-    "none": Regime("none"),
-    "2018-19": Regime("2018-19", (SustainabilityFunding(),)),
-}
-"""Bundled regimes by name."""
-
-
-def regime_for(choice: Regime | str | None, allocations: float) -> Regime:
-    """Return the regime asked for; None picks by the panel: with support allocations 2018-19, else none."""
-    if isinstance(choice, Regime):
-        return choice
-    name = choice or ("2018-19" if allocations > 0.0 else "none")
-    if name not in REGIMES:
-        remedy = as_sentence(nearest(name, list(REGIMES)) or f"use one of {', '.join(REGIMES)}.")
-        raise InputError([Fault("regime", "unknown regime", name, remedy)])
-    return REGIMES[name]
+__all__ = [
+    "REGIMES",
+    "AcceleratedTurnaround",
+    "AdministrativeSavings",
+    "Block",
+    "Context",
+    "DeficitSupport",
+    "DistressLoans",
+    "FinancialRecoveryFund",
+    "ImprovementProgramme",
+    "OversightFramework",
+    "Panel",
+    "PaymentReform",
+    "PreparedRule",
+    "QuarterOneReview",
+    "Regime",
+    "Rule",
+    "SustainabilityFunding",
+    "horizon_faults",
+    "regime_for",
+    "register",
+]

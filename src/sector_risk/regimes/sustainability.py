@@ -1,21 +1,32 @@
-"""Control totals and sustainability funding, 2016-17 to 2018-19 (the provider sustainability fund)."""
+"""Control totals and sustainability funding, 2016-17 to 2019-20 (the provider sustainability fund)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sector_risk.faults import Fault
 from sector_risk.kernels import support
-from sector_risk.kernels.random import label_hashes, stream_key
-from sector_risk.regimes.rule import Block, Panel, settings_faults
+from sector_risk.regimes.rule import Block, Context, Panel, PreparedRule, Rule, shares_fault
+from sector_risk.settings import ByYear, assumption
 
 F32 = np.float32
 GATE_SHARE = np.array([0.25, 0.5, 0.75, 1.0])
 
 
+def earned_by_month(weights: tuple[float, ...]) -> NDArray[np.float64]:
+    """Cumulative share of the year that plans expect by each month: W(m), linear within a quarter.
+
+    >>> [round(float(share), 3) for share in earned_by_month((0.15, 0.2, 0.3, 0.35))[:4]]
+    [0.05, 0.1, 0.15, 0.217]
+    """
+    return np.interp(np.arange(1, 13), [0, 3, 6, 9, 12], [0.0, *np.cumsum(weights)])
+
+
 @dataclass(frozen=True)
-class SustainabilityFunding:
+class SustainabilityFunding(Rule):
     """Quarterly earnings behind a year-to-date gate, catch-up, and a year-end distribution of what is left.
 
     Per quarter an agreed trust that is at or above its year-to-date control total earns
@@ -23,51 +34,117 @@ class SustainabilityFunding:
     What the pot then has left goes to agreed trusts at or above their year-end total: pound for pound for
     the amount beaten, then by allocation. The pot is the sum of all allocations, agreed or not, unless given.
 
-    Parameters
-    ----------
-    weights : share of the allocation earned in each quarter (HSJ 7020470; numbers G)
-    finance_share : share that depends on finance alone (HSJ 7006253; HFMA 3 May 2017; V for 2016-17)
-    access_met : probability that the access standard is met in a quarter by a trust that meets its total
-        (64% of trusts against 82%: Parliament answer of 20 February 2017; D)
-    catch_up : missed finance earnings are paid when the gate is met later (G)
-    acceptance : "given" takes `control_total_agreed` of the panel; "logit" draws it from the trust's ask
-    acceptance_at_average, acceptance_slope : logit(P) = logit(at_average) - slope * (ask% - the sector's ask%)
-        (82-87% accepted in 2018-19, refusers' ask 6.4% against 4.2%: HSJ 7016700, NHS Providers 2019; G)
-    pot : GBP m, or None for the sum of allocations
+    Over several years allocations and pot are those of the panel times the `schedule`; after the first year plan and
+    control total are the same, agreement is drawn afresh, and a trust that has left control totals earns nothing.
+
+    Examples
+    --------
+    >>> fund = SustainabilityFunding(schedule={"2018-19": 1.0, "2019-20": 0.51, "2020-21": 0.0})
+    >>> fund.share("2019-20"), fund.acts_in("2020-21")
+    (0.51, False)
     """
 
-    name = "sustainability_funding"
+    name: ClassVar[str] = "sustainability_funding"
+    pays: ClassVar[bool] = True
 
-    weights: tuple[float, float, float, float] = (0.15, 0.20, 0.30, 0.35)
-    finance_share: float = 0.7
-    access_met: float = 0.78
-    catch_up: bool = True
-    acceptance: str = "given"
-    acceptance_at_average: float = 0.85
-    acceptance_slope: float = 0.8
-    pot: float | None = None
+    weights: tuple[float, float, float, float] = assumption(
+        (0.15, 0.20, 0.30, 0.35),
+        unit="share",
+        meaning="share of the allocation earned in each quarter",
+        source="HSJ 7020470 for the change of phasing; the numbers are general knowledge",
+        confidence="G",
+        low=0.0,
+    )
+    finance_share: float = assumption(
+        0.7,
+        unit="fraction",
+        meaning="share that depends on finance alone",
+        source="HSJ 7006253; HFMA 3 May 2017",
+        confidence="V",
+        low=0.0,
+        high=1.0,
+    )
+    access_met: float = assumption(
+        0.78,
+        unit="probability",
+        meaning="the access standard is met in a quarter by a trust that meets its total",
+        source="64% of trusts against 82%: Parliament answer of 20 February 2017",
+        confidence="D",
+        low=0.0,
+        high=1.0,
+    )
+    catch_up: bool = assumption(
+        True,
+        unit="flag",
+        meaning="missed finance earnings are paid when the gate is met later",
+        source="general knowledge",
+        confidence="G",
+    )
+    acceptance: str = assumption(
+        "given",
+        unit="choice",
+        meaning="'given' takes control_total_agreed of the panel; 'logit' draws it from the trust's ask",
+        source="the panel says who agreed",
+        confidence="D",
+        choices=("given", "logit"),
+    )
+    acceptance_at_average: float = assumption(
+        0.85,
+        unit="probability",
+        meaning="acceptance by a trust with the sector's ask: 82-87% accepted in 2018-19",
+        source="NHS Providers 2019",
+        confidence="G",
+        low=0.01,
+        high=0.99,
+    )
+    acceptance_slope: float = assumption(
+        0.8,
+        unit="fall of the log odds per percentage point of turnover",
+        meaning="logit(P) = logit(at_average) - slope * (ask - the sector's ask); refusers' ask 6.4% against 4.2%",
+        source="HSJ 7016700",
+        confidence="G",
+        low=-100.0,
+        high=100.0,
+    )
+    pot: float | None = assumption(
+        None,
+        unit="GBP m",
+        meaning="size of the fund; not given: the sum of allocations",
+        source="the panel's allocations",
+        confidence="D",
+        low=0.0,
+    )
+    schedule: ByYear = assumption(
+        ByYear(),
+        unit="fraction of the panel's allocations",
+        meaning="share of the panel's allocations, and of the pot, in the fund in each year; empty: all in every year",
+        source="the fund as it is in the panel's year; 1,250 of 2,450 in 2019-20: HFMA 11 January 2019",
+        confidence="G",
+        low=0.0,
+    )
+    into_prices: ByYear = assumption(
+        ByYear(),
+        unit="GBP m",
+        meaning="money moved from the fund into prices in the very year named, shared out by allocation",
+        source="none unless given; 1,000 in 2019-20: HFMA 11 January 2019",
+        confidence="G",
+        low=0.0,
+    )
 
-    def __post_init__(self) -> None:
-        """Check the settings; all faults in one error."""
-        shares = np.array(self.weights, dtype=float)
-        settings_faults(
-            self.name,
-            {
-                "weights are four, none below zero, and add up to one": shares.shape == (4,)
-                and bool((shares >= 0.0).all())
-                and abs(shares.sum() - 1.0) < 1e-9,
-                "acceptance_slope is a number": bool(np.isfinite(self.acceptance_slope)),
-                "finance_share is between 0 and 1": 0.0 <= self.finance_share <= 1.0,
-                "access_met is between 0 and 1": 0.0 <= self.access_met <= 1.0,
-                "acceptance is 'given' or 'logit'": self.acceptance in ("given", "logit"),
-                "acceptance_at_average is between 0 and 1": 0.0 < self.acceptance_at_average < 1.0,
-                "pot is not below zero": self.pot is None or self.pot >= 0.0,
-            },
-        )
+    def _relation_faults(self) -> Iterator[Fault]:
+        yield from shares_fault(self, "weights")
+
+    def share(self, label: str) -> float:
+        """Share of the panel's allocations that is in the fund in a year."""
+        return self.schedule.at(label) if self.schedule else 1.0
+
+    def acts_in(self, label: str) -> bool:
+        """Whether there is money in the fund, or money moves from it into prices."""
+        return self.share(label) > 0.0 or self.into_prices.get(label, 0.0) > 0.0
 
     def planned_path(self) -> NDArray[np.float64]:
         """Cumulative share of support that plans expect by each month: W(m), linear within a quarter."""
-        return np.interp(np.arange(1, 13), [0, 3, 6, 9, 12], [0.0, *np.cumsum(self.weights)])
+        return earned_by_month(self.weights)
 
     def agreed(self, panel: Panel) -> NDArray[np.float64]:
         """Probability that each trust has agreed its control total."""
@@ -78,13 +155,22 @@ class SustainabilityFunding:
         probability = 1.0 / (1.0 + np.exp(self.acceptance_slope * (panel["ask"] - panel["sector_ask"]) - at_average))
         return np.where(offered, probability, 0.0)
 
-    def prepare(self, codes: list[str], panel: Panel, seed: int) -> "PreparedFund":
-        """Settings and panel as the kernel needs them."""
+    def prepare(self, context: Context) -> "PreparedFund":
+        """Settings and panel as the kernel needs them, year by year."""
+        panel, whole = context.panel, self._whole(context)
+        return PreparedFund(
+            tuple(self._of_year(whole, panel, year, label) for year, label in enumerate(context.years)),
+            tuple(self._moved(panel["support_allocation"], label) for label in context.years),
+        )
+
+    def _whole(self, context: Context) -> support.Funding:
+        """Return the fund of the panel's own year, whatever the schedule."""
+        panel = context.panel
         allocation = panel["support_allocation"]
-        fund = support.Funding(
-            hashes=label_hashes(codes),
-            access_key=stream_key(seed, "access_standard"),
-            agreed_key=stream_key(seed, "control_total_acceptance"),
+        return support.Funding(
+            hashes=context.hashes,
+            access_key=context.key("access_standard"),
+            agreed_key=context.key("control_total_acceptance"),
             allocation=allocation.astype(F32),
             gap=np.outer(GATE_SHARE, panel["control_total"] - panel["plan"]).astype(F32),
             agreed=self.agreed(panel).astype(F32),
@@ -94,19 +180,39 @@ class SustainabilityFunding:
             catch_up=F32(self.catch_up),
             pot=np.float64(allocation.sum() if self.pot is None else self.pot),
         )
-        return PreparedFund(fund)
 
-    def settings(self) -> Mapping[str, object]:
-        """Settings as plain values, for provenance."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+    def _of_year(self, whole: support.Funding, panel: Panel, year: int, label: str) -> support.Funding:
+        """Return the share of the fund that a year has; after the first year plans are control totals."""
+        share = self.share(label)
+        allocation = (share * panel["support_allocation"]).astype(F32)
+        gap = np.zeros_like(whole.gap) if year else whole.gap
+        return whole._replace(allocation=allocation, gap=gap, pot=share * whole.pot)
+
+    def _moved(self, allocation: NDArray[np.float64], label: str) -> NDArray[np.float32]:
+        """Money that moves into each trust's prices in a year, (T,) GBP m."""
+        total = allocation.sum()
+        share = allocation / total if total > 0.0 else np.zeros_like(allocation)
+        return (self.into_prices.get(label, 0.0) * share).astype(F32)
 
 
 @dataclass(frozen=True)
-class PreparedFund:
+class PreparedFund(PreparedRule):
     """The rule, ready for blocks of draws."""
 
-    fund: support.Funding
+    funds: tuple[support.Funding, ...]  # by year
+    into_prices: tuple[NDArray[np.float32], ...]  # by year, (T,) GBP m
 
-    def apply(self, block: Block) -> None:
+    def before_plan(self, block: Block) -> None:
+        """Move money into prices, and let plans count on the allocation of trusts that agree."""
+        fund, into_prices = self.funds[block.year], self.into_prices[block.year]
+        if block.year and into_prices.any():
+            block.opening += into_prices[:, None]
+        if fund.allocation.any():
+            support.plan_block(fund.allocation * fund.agreed, block.control_total, block.planned_support)
+
+    def after_year(self, block: Block) -> None:
         """Pay the fund in one block."""
-        support.sustainability_block(self.fund, block.first_draw, block.quarter_variance, block.support)
+        fund = self.funds[block.year]
+        if fund.allocation.any():
+            paid, variance = block.paid[SustainabilityFunding.name], block.quarter_variance
+            support.sustainability_block(fund, block.year, block.first_draw, block.control_total, variance, paid)

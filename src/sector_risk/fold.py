@@ -1,0 +1,147 @@
+"""The fold: one block of draws through the years, each year a step from the state that the last one left.
+
+opening -> rules before the plan -> plan -> rules before the year -> pressures -> rules after the year -> state
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.kernels import opening, pressure, reduce
+from sector_risk.part_rows import PartRows
+from sector_risk.prepare import N_YEARLY_STREAMS, sector_normal, shared_randomness
+from sector_risk.regimes import Block
+from sector_risk.run import DTYPES, F32, Draws, Run
+from sector_risk.user_pressure import user_pressure
+
+
+class Fold:
+    """Buffers that a worker uses again for every block, and the steps of a year on them."""
+
+    def __init__(self, run: Run, size: int) -> None:
+        prepared = run.prepared
+        self.run, self.size = run, size
+        self.work = np.empty((pressure.WORK_ROWS, size), np.float32)
+        self.factors = np.empty((N_YEARLY_STREAMS, len(prepared.groups.hashes), 4, size), np.float32)
+        self.block = empty_block(run, size)
+        self.underlying = np.empty_like(self.block.plan)
+        self.parts = PartRows(run, self.block, self.underlying)
+
+    def run_block(self, out: Draws, first: int) -> None:
+        """Run all years of the block that starts at draw `first`."""
+        self.block.first_draw = first
+        self.block.control_total[:] = 1.0
+        for values in self.block.state.values():
+            values[:] = 0
+        for year in range(len(self.run.prepared.years)):
+            self.run_year(out, year)
+
+    def run_year(self, out: Draws, year: int) -> None:
+        """One step: (state, block of shocks) -> (state, results)."""
+        block = self.block
+        self.open_year(year)
+        acting = self.run.acting_in(block.label)
+        for _, rule in acting:
+            rule.before_plan(block)
+        self.make_plans(year)
+        for _, rule in acting:
+            rule.before_year(block)
+        self.build_pressure(out, year)
+        np.copyto(block.position, block.position_before_support)
+        for settings, rule in acting:
+            rule.after_year(block)
+            if settings.pays:
+                block.position += block.paid[settings.name]
+        self.keep(out, year)
+
+    def open_year(self, year: int) -> None:
+        """Reset what belongs to a year, and open it from the last year's underlying position."""
+        block, prepared = self.block, self.run.prepared
+        block.year, block.label = year, prepared.context.years[year]
+        block.turnover = prepared.context.turnover[year]
+        block.planned_support[:] = 0.0
+        block.delivery[:] = 1.0
+        block.volatility[:] = 1.0
+        block.central[:] = 0.0
+        for paid in block.paid.values():
+            paid[:] = 0.0
+        if year:
+            factor = sector_normal(prepared.outlook_key, year, block.first_draw, self.size)
+            growth = prepared.years[year].growth
+            opening.opening_block(growth, self.underlying, factor, block.first_draw, block.opening)
+
+    def make_plans(self, year: int) -> None:
+        """Plans of the first year are the panel's; later ones follow from what the year opens with."""
+        block, prepared = self.block, self.run.prepared
+        if year:
+            planning = prepared.years[year].planning
+            opening.plan_block(planning, block.opening, block.planned_support, block.efficiency_plan, block.plan)
+        else:
+            block.plan[:] = self.parts.add_up(prepared.plan)[:, None]
+            block.efficiency_plan[:] = self.parts.add_up(prepared.efficiency_plan)[:, None]
+
+    def build_pressure(self, out: Draws, year: int) -> None:
+        """Run the pressures of the year, part by part, and add the parts up."""
+        prepared, parts, first = self.run.prepared, self.parts, self.block.first_draw
+        columns = slice(first, first + self.size)
+        parts.plan_year(year)
+        trusts = prepared.years[year].trusts
+        trusts = trusts._replace(shock_sd=trusts.shock_sd * self.block.volatility[prepared.parts.trust])
+        shared = shared_randomness(prepared, year, first, self.factors)
+        target = parts.target(out, first)
+        extra = user_pressure(prepared, year, first, self.size)
+        plans = pressure.Plans(parts.plan, parts.efficiency_plan, parts.delivery)
+        pressure.year_block(plans, trusts, prepared.profile, shared, first, extra, self.work, target)
+        parts.gather(out, first)
+        out.sector_variance[year, :, columns] = target.sector_variance
+        out.efficiency_delivered[year, columns] = target.efficiency_delivered
+        out.driver_total[year, :, columns] = target.driver_total
+
+    def keep(self, out: Draws, year: int) -> None:
+        """Copy the year's results from the block's buffers to the run's arrays."""
+        block, columns = self.block, slice(self.block.first_draw, self.block.first_draw + self.size)
+        out.position[year, :, columns] = block.position
+        out.position_before_support[year, :, columns] = block.position_before_support
+        out.variance[year, :, columns] = block.quarter_variance[3]
+        out.underlying[year, :, columns] = self.underlying
+        acting = {settings.name for settings, _ in self.run.acting_in(block.label)}
+        for i, (name, paid) in enumerate(block.paid.items()):
+            if name in acting:  # the others' pages are never touched
+                out.paid[year, i, :, columns] = paid
+        for name, kept in out.state.items():
+            kept[year, ..., columns] = block.state[name]
+        sector = np.zeros((5, self.size))
+        reduce.sector_block(block.position_before_support, block.position, self.underlying, sector)
+        out.sector[year, :, columns] = sector
+        out.central[year, columns] = block.central
+
+
+def empty_block(run: Run, size: int) -> Block:
+    """Room for one year of a block of draws."""
+    shape = (len(run.prepared.codes), size)
+
+    def room() -> F32:
+        return np.zeros(shape, np.float32)
+
+    state: dict[str, NDArray[np.generic]] = {
+        v.name: np.zeros(shape if v.dims[0] == "trust" else size, DTYPES[v.kind]) for v in run.variables
+    }
+    state |= {name: np.zeros(shape, dtype) for rule in run.rules for name, dtype in rule.private.items()}
+    return Block(
+        first_draw=0,
+        year=0,
+        label="",
+        turnover=run.prepared.context.turnover[0],
+        opening=room(),
+        planned_support=room(),
+        plan=room(),
+        efficiency_plan=room(),
+        delivery=room(),
+        volatility=np.ones(shape[0], np.float32),
+        control_total=room(),
+        quarter_variance=np.zeros((4, *shape), np.float32),
+        position_before_support=room(),
+        position=room(),
+        central=np.zeros(size),
+        paid={name: room() for name in run.funds},
+        state=state,
+    )

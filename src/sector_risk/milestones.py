@@ -1,0 +1,86 @@
+"""Milestones: what a plan for several years promises, and how probable each draw's count makes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.kernels.reduce import BALANCE
+from sector_risk.schema import year_labels
+
+F64 = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Path:
+    """The sector by year, (year, draw), as milestones see it."""
+
+    years: tuple[str, ...]
+    position: F64
+    deficit_count: F64
+
+    def row(self, label: str) -> int:
+        """Row of a year."""
+        return self.years.index(label)
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """What is to be reached in a year; `met` takes the path and the year's label and gives a flag a draw."""
+
+    name: str
+    year: str
+    met: Callable[[Path, str], Flags]
+    compares: bool = False  # whether the year before is needed too
+
+    def within(self, years: tuple[str, ...]) -> bool:
+        """Whether a run of these years can tell."""
+        return self.year in years[int(self.compares) :]
+
+
+def count_halved(path: Path, year: str) -> Flags:
+    """No more than half as many trusts are in deficit as in the year before."""
+    now = path.row(year)
+    return np.asarray(2 * path.deficit_count[now] <= path.deficit_count[now - 1])
+
+
+def count_halved_while_deficit_grew(path: Path, year: str) -> Flags:
+    """The count halved, and yet the sector's position got worse: what happened in 2019-20 (107 to 53, and 80 worse)."""
+    now = path.row(year)
+    return count_halved(path, year) & (path.position[now] < path.position[now - 1])
+
+
+def sector_in_balance(path: Path, year: str) -> Flags:
+    """The provider sector as a whole is not in deficit."""
+    return np.asarray(path.position[path.row(year)] >= -BALANCE)
+
+
+def all_in_balance(path: Path, year: str) -> Flags:
+    """No trust is in deficit."""
+    return np.asarray(path.deficit_count[path.row(year)] == 0)
+
+
+LONG_TERM_PLAN = (
+    Milestone("trusts in deficit at least halved in 2019-20", "2019-20", count_halved, compares=True),
+    Milestone(
+        "trusts in deficit halved in 2019-20 while the deficit grew",
+        "2019-20",
+        count_halved_while_deficit_grew,
+        compares=True,
+    ),
+    Milestone("provider sector in balance in 2020-21", "2020-21", sector_in_balance),
+    Milestone("every trust in balance in 2023-24", "2023-24", all_in_balance),
+)
+"""The milestones of the long-term plan of January 2019 (section 6.5), and what came of the first."""
+
+
+def years_to_reach(milestones: tuple[Milestone, ...], first: str) -> int:
+    """Years that a run from `first` on needs to tell of the last milestone; one if that is past.
+
+    >>> years_to_reach(LONG_TERM_PLAN, "2018-19")
+    6
+    """
+    last = max(milestone.year for milestone in milestones)
+    return next(n for n in range(1, 100) if year_labels(first, n)[-1] >= last)

@@ -1,0 +1,347 @@
+"""A regime: a named, ordered list of rules, checked as a whole, in and out of TOML and JSON."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
+from sector_risk.regimes.administration import AdministrativeSavings
+from sector_risk.regimes.deficit_support import DeficitSupport
+from sector_risk.regimes.loans import DistressLoans
+from sector_risk.regimes.oversight import OversightFramework
+from sector_risk.regimes.payment import PaymentReform
+from sector_risk.regimes.programme import ImprovementProgramme
+from sector_risk.regimes.recovery import FinancialRecoveryFund
+from sector_risk.regimes.review import QuarterOneReview
+from sector_risk.regimes.rule import Rule
+from sector_risk.regimes.sustainability import SustainabilityFunding
+from sector_risk.regimes.turnaround import AcceleratedTurnaround
+from sector_risk.settings import ByYear, Evidence, LogRow, from_section, to_plain, toml_inline, unknown_key
+
+RuleType = TypeVar("RuleType", bound=type[Rule])
+
+BUNDLED: dict[str, type[Rule]] = {
+    rule.name: rule
+    for rule in (
+        SustainabilityFunding,
+        FinancialRecoveryFund,
+        AcceleratedTurnaround,
+        DistressLoans,
+        DeficitSupport,
+        OversightFramework,
+        ImprovementProgramme,
+        QuarterOneReview,
+        AdministrativeSavings,
+        PaymentReform,
+    )
+}
+"""Rules of the library by name."""
+
+_REGISTERED: dict[str, type[Rule]] = {}
+_KEYS = ("name", "rules")
+
+
+def register(rule: RuleType) -> RuleType:
+    """Make a rule of one's own known under its `name`, so that regimes with it can be read from TOML and JSON.
+
+    Registering the same name again replaces it.
+
+    Raises
+    ------
+    InputError
+        If it is not a `Rule` with a name, or the name is one of the library's rules.
+
+    Examples
+    --------
+    >>> from sector_risk.settings import assumption
+    >>> @register
+    ... @dataclass(frozen=True)
+    ... class Levy(Rule):
+    ...     name = "levy"
+    ...     rate: float = assumption(0.01, unit="fraction", meaning="levy", source="example", confidence="G")
+    >>> mine = Regime("mine", (Levy(rate=0.02),))
+    >>> Regime.from_toml(mine.to_toml()) == mine
+    True
+    """
+    given: Any = rule
+    if not (isinstance(given, type) and issubclass(given, Rule) and getattr(given, "name", None)):
+        remedy = "Derive a class from Rule and give it a name."
+        raise InputError([Fault("regime", "not a rule that can be registered", str(rule), remedy)])
+    if rule.name in BUNDLED:
+        raise InputError(
+            [Fault("regime", "the name is taken by a rule of the library", rule.name, "Choose another name.")]
+        )
+    _REGISTERED[rule.name] = rule
+    return rule
+
+
+@dataclass(frozen=True)
+class Regime:
+    """An ordered list of rules under a name.
+
+    Parameters
+    ----------
+    name : str
+    rules : tuple of Rule
+        In the order in which they act.
+
+    Raises
+    ------
+    InputError
+        With all of: what is not a rule, a rule that occurs twice, two rules that both end control totals, a rule
+        that needs another before it.
+
+    Examples
+    --------
+    >>> softer = REGIMES["2018-19"].replace("sustainability_funding", finance_share=0.5)
+    >>> softer.rule("sustainability_funding").finance_share
+    0.5
+    >>> Regime.from_toml(softer.to_toml()) == softer
+    True
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the list as a whole; all faults in one `InputError`."""
+        rules: Any = self.rules
+        if isinstance(rules, list):
+            object.__setattr__(self, "rules", tuple(rules))
+        raise_if_any(_list_faults(self.name, self.rules))
+
+    def rule(self, name: str) -> Rule:
+        """Return the rule of that name; an `InputError` names the nearest where there is none."""
+        rules = {rule.name: rule for rule in self.rules}
+        if name not in rules:
+            raise InputError([_unknown("the regime has no such rule", name, rules)])
+        return rules[name]
+
+    def replace(self, rule_name: str, **settings: Any) -> Self:
+        """Return the regime with some settings of one rule changed."""
+        old = self.rule(rule_name)
+        known = (*old.assumptions(), "evidence")
+        raise_if_any(unknown_key(rule_name, key, known, "regime") for key in settings if key not in known)
+        new = old.replace(**settings)
+        return type(self)(self.name, tuple(new if rule is old else rule for rule in self.rules))
+
+    def without(self, rule_name: str) -> Self:
+        """Return the regime without one of its rules."""
+        left_out = self.rule(rule_name)
+        return type(self)(self.name, tuple(rule for rule in self.rules if rule is not left_out))
+
+    def log(self) -> tuple[LogRow, ...]:
+        """Return name, value, unit, source, confidence (V, D, G, W, U) and meaning of every setting of every rule."""
+        return tuple(row for rule in self.rules for row in rule.log(rule.name))
+
+    def to_json(self) -> str:
+        """Return the rules with the evidence for their settings as JSON; `from_json` reads it back."""
+        return json.dumps({"name": self.name, "rules": [_section(rule) for rule in self.rules]}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; faults are reported as by `from_toml`."""
+        try:
+            return cls._from_mapping(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise InputError([Fault("regime", "not JSON", str(error), "Give what to_json wrote.")]) from None
+
+    def to_toml(self) -> str:
+        """Return the rules with source and confidence of each setting as TOML; `from_toml` reads it back.
+
+        Each rule is a table ``[[rules]]`` with its name as ``rule``. Settings that are not given (None) are left out.
+        """
+        lines = [f"name = {toml_inline(self.name)}", ""]
+        for rule in self.rules:
+            lines += ["[[rules]]", *(f"{key} = {toml_inline(value)}" for key, value in _section(rule).items()), ""]
+        return "\n".join(lines)
+
+    @classmethod
+    def from_toml(cls, source: str | Path) -> Self:
+        """Read a regime from a TOML file or text; settings that are absent keep their defaults.
+
+        Parameters
+        ----------
+        source : path of a file, or TOML text (recognised by its line breaks or equals signs)
+
+        Raises
+        ------
+        InputError
+            With every unknown rule or setting (and the nearest known one), every value out of range, and what is
+            wrong with the list as a whole.
+        """
+        is_text = isinstance(source, str) and ("\n" in source or "=" in source)
+        text = str(source) if is_text else _read(Path(source))
+        try:
+            return cls._from_mapping(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise InputError([Fault("regime", "not TOML", str(error), "Correct the line that is named.")]) from None
+
+    @classmethod
+    def _from_mapping(cls, mapping: Any) -> Self:
+        if not isinstance(mapping, Mapping) or not isinstance(mapping.get("rules", []), list):
+            remedy = 'Write name = "..." and a table [[rules]] for each rule.'
+            raise InputError([Fault("regime", "must have a list of rules", str(mapping), remedy)])
+        name, entries = mapping.get("name", ""), mapping.get("rules", [])
+        faults = [unknown_key("", key, _KEYS, "regime") for key in mapping if key not in _KEYS]
+        rules: list[Rule] = []
+        for entry in entries:
+            try:
+                rules.append(_rule(entry))
+            except InputError as error:
+                faults.extend(error.faults)
+        raise_if_any([*faults, *_name_faults(name)] if faults else ())
+        return cls(name, tuple(rules))
+
+
+def _list_faults(name: Any, rules: Any) -> Iterator[Fault]:
+    """Yield what is wrong with a regime's name and with its rules as a list."""
+    yield from _name_faults(name)
+    if not isinstance(rules, tuple):
+        remedy = "Give a tuple of rules, such as (SustainabilityFunding(),)."
+        yield Fault("regime", "not a list of rules", str(rules), remedy, variable="rules")
+        return
+    for rule in (rule for rule in rules if not _is_rule(rule)):
+        remedy = "Give settings of a named rule, such as SustainabilityFunding()."
+        yield Fault("regime", "not a rule", str(rule), remedy, variable="rules")
+    yield from _order_faults([rule for rule in rules if _is_rule(rule)])
+
+
+def _name_faults(name: Any) -> Iterator[Fault]:
+    if not isinstance(name, str) or not name:
+        yield Fault("regime", "a regime needs a name", str(name), 'Give one, such as "2018-19".', variable="name")
+
+
+def _is_rule(rule: Any) -> bool:
+    return isinstance(rule, Rule) and bool(getattr(rule, "name", ""))
+
+
+def _order_faults(rules: Sequence[Rule]) -> Iterator[Fault]:
+    names = [rule.name for rule in rules]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield Fault("regime", "a rule occurs twice", name, "Name each rule once.", variable="rules")
+    enders = [rule.name for rule in rules if rule.ends_control_totals_from]
+    if len(set(enders)) > 1:
+        remedy = "Let one of them say from when trusts may leave; set the other's year to nothing."
+        yield Fault("regime", "two rules end control totals", ", ".join(enders), remedy, variable="rules")
+    for place, rule in enumerate(rules):
+        for need in (need for need in rule.needs if need not in names[:place]):
+            yield Fault("regime", "needs another rule before it", rule.name, f"Put {need} before it.", variable="rules")
+
+
+def _rule(entry: Any) -> Rule:
+    """Build one rule from its table, plain values and values with evidence alike."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("rule"), str):
+        remedy = 'Write [[rules]] with rule = "sustainability_funding" and its settings.'
+        raise InputError([Fault("regime", "must be a table that names its rule", str(entry), remedy, variable="rules")])
+    known, name = BUNDLED | _REGISTERED, entry["rule"]
+    if name not in known:
+        raise InputError([_unknown("unknown rule", name, known)])
+    fields = known[name].assumptions()
+    settings = {key: _given(plain, fields.get(key)) for key, plain in entry.items() if key != "rule"}
+    made: Rule = from_section(known[name], settings, name)
+    return made
+
+
+def _given(plain: Any, field: Field[Any] | None) -> Any:
+    """Fill in the usual value where a table holds only the evidence for it."""
+    only_evidence = isinstance(plain, Mapping) and plain and set(plain) <= {"source", "confidence"}
+    return {"value": to_plain(field.default)} | dict(plain) if field is not None and only_evidence else plain
+
+
+def _section(rule: Rule) -> dict[str, Any]:
+    """Return name and settings of a rule with their evidence; what is not given (None) only if it has its own."""
+    entries = {name: _entry(rule, name) for name in rule.assumptions()}
+    own = dict(rule.evidence)
+    return {"rule": rule.name} | {name: entry for name, entry in entries.items() if "value" in entry or name in own}
+
+
+def _entry(rule: Rule, name: str) -> dict[str, Any]:
+    value, evidence = to_plain(getattr(rule, name)), rule.evidence_of(name)
+    said = {"source": evidence.source, "confidence": evidence.confidence}
+    return said if value is None else {"value": value} | said
+
+
+def _unknown(problem: str, name: str, known: Iterable[str]) -> Fault:
+    remedy = as_sentence(nearest(name, known) or f"use one of {', '.join(known)}.")
+    return Fault("regime", problem, name, remedy, variable="rules")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError([Fault(str(path), "cannot be read as text", str(error), "Give a TOML file.")]) from None
+
+
+def horizon_faults(regime: Regime, years: Sequence[str]) -> list[Fault]:
+    """Return a fault for each rule that does nothing in any of the years of a run.
+
+    Parameters
+    ----------
+    regime : Regime
+    years : labels of the run's years, in order
+
+    Examples
+    --------
+    >>> reform = Regime("reform", (PaymentReform(first_year="2030-31"),))
+    >>> print(*horizon_faults(reform, ("2018-19", "2019-20")))
+    payment_reform: acts in none of the years ('2018-19 to 2019-20'). Take it out or run other years.
+    """
+    run = " to ".join(dict.fromkeys((years[0], years[-1])))
+    idle = [rule.name for rule in regime.rules if not any(rule.acts_in(label) for label in years)]
+    remedy = "Take it out or run other years."
+    return [Fault("regime", "acts in none of the years", run, remedy, variable=name) for name in idle]
+
+
+_OF_2019 = (
+    SustainabilityFunding(
+        schedule=ByYear({"2018-19": 1.0, "2019-20": 0.51, "2020-21": 0.0}),
+        into_prices=ByYear({"2019-20": 1000.0}),
+        evidence=(
+            ("schedule", Evidence("1,250 of 2,450 in 2019-20: HFMA 11 January 2019; then none: HSJ 7026828", "D")),
+            ("into_prices", Evidence("HFMA 11 January 2019", "V")),
+        ),
+    ),
+    FinancialRecoveryFund(),
+    AdministrativeSavings(),
+    PaymentReform(),
+    AcceleratedTurnaround(),
+    DistressLoans(),
+)
+_OF_2025 = (DeficitSupport(), OversightFramework(), ImprovementProgramme())
+
+REGIMES = {
+    regime.name: regime
+    for regime in (
+        Regime("none"),
+        Regime("2018-19", (SustainabilityFunding(),)),
+        Regime("2019-20", _OF_2019),
+        Regime("2025-26", _OF_2025),
+    )
+}
+"""Bundled regimes by name."""
+
+
+def regime_for(choice: Regime | str | Path | None, allocations: float) -> Regime:
+    """Return the regime asked for: a regime, the name of a bundled one, or the path of a file that ends in .toml.
+
+    None picks by the panel: 2018-19 with support allocations (GBP million in all), else none.
+
+    Examples
+    --------
+    >>> regime_for("none", 100.0).name, regime_for(None, 100.0).name
+    ('none', '2018-19')
+    """
+    if isinstance(choice, Regime):
+        return choice
+    name = str(choice or ("2018-19" if allocations > 0.0 else "none"))
+    if name.endswith(".toml"):
+        return Regime.from_toml(Path(name))
+    if name not in REGIMES:
+        remedy = as_sentence(nearest(name, REGIMES) or f"use one of {', '.join(REGIMES)}, or a file such as mine.toml.")
+        raise InputError([Fault("regime", "unknown regime", name, remedy)])
+    return REGIMES[name]

@@ -1,0 +1,90 @@
+"""What is to be run, and room for what comes of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk.kernels import pressure
+from sector_risk.prepare import Prepared
+from sector_risk.regimes import PreparedRule, Rule
+from sector_risk.schema import VariableSpec
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+DTYPES = {"float": np.float32, "flag": np.bool_, "code": np.int8}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be run: as many years as were prepared, under the rules of a regime."""
+
+    prepared: Prepared
+    rules: tuple[Rule, ...]
+    acting: tuple[PreparedRule, ...]
+    n_draws: int
+    by_trust: bool  # keep contributions by trust (of a single year), not only their sums over trusts
+
+    def acting_in(self, label: str) -> list[tuple[Rule, PreparedRule]]:
+        """Rules that do anything in a year, with their settings."""
+        pairs = zip(self.rules, self.acting, strict=True)
+        return [(settings, rule) for settings, rule in pairs if settings.acts_in(label)]
+
+    @property
+    def variables(self) -> tuple[VariableSpec, ...]:
+        """What the rules report."""
+        return tuple(v for rule in self.rules for v in rule.variables)
+
+    @property
+    def funds(self) -> tuple[str, ...]:
+        """Names of the rules that pay."""
+        return tuple(rule.name for rule in self.rules if rule.pays)
+
+    @property
+    def n_contributions(self) -> int:
+        """Drivers, then one_off and favourable_spent."""
+        return pressure.N_DRIVERS + len(self.prepared.drivers) + 2
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Arrays of a whole run (Y years, T trusts, N draws), filled block by block."""
+
+    contribution: F32  # (driver..., one_off, favourable_spent; T; N); no trusts where they are not kept
+    driver_total: F64  # (Y; driver..., one_off, favourable_spent; N); no rows where contributions are kept
+    position: F32  # (Y, T, N)
+    position_before_support: F32  # (Y, T, N)
+    variance: F32  # (Y, T, N) at the year end, before support
+    underlying: F32  # (Y, T, N)
+    paid: F32  # (Y, fund, T, N)
+    state: dict[str, NDArray[np.generic]]  # (Y, T, N) or (Y, N) by name of what rules report
+    sector: F64  # (Y, 5, N): before support, position, deficit count, gross deficit, underlying
+    sector_variance: F64  # (Y, 12, N) year to date, before support
+    efficiency_delivered: F64  # (Y, N)
+    central: F64  # (Y, N) what rules save the centre
+
+    @classmethod
+    def empty(cls, run: Run) -> "Draws":
+        """Room for a run; pages are touched only when a block writes them."""
+        years, trusts, n = len(run.prepared.years), len(run.prepared.codes), run.n_draws
+        shape, kept = (years, trusts, n), run.n_contributions
+
+        def room() -> F32:
+            return np.empty(shape, np.float32)
+
+        return cls(
+            contribution=np.empty((kept, trusts if run.by_trust else 0, n), np.float32),
+            driver_total=np.zeros((years, 0 if run.by_trust else kept, n)),
+            position=room(),
+            position_before_support=room(),
+            variance=room(),
+            underlying=room(),
+            paid=np.zeros((years, len(run.funds), trusts, n), np.float32),
+            state={
+                v.name: np.empty(shape if v.dims[0] == "trust" else (years, n), DTYPES[v.kind]) for v in run.variables
+            },
+            sector=np.zeros((years, 5, n)),
+            sector_variance=np.zeros((years, 12, n)),
+            efficiency_delivered=np.zeros((years, n)),
+            central=np.zeros((years, n)),
+        )
