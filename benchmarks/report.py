@@ -19,9 +19,15 @@ from pathlib import Path
 import numpy as np
 
 import numpy_model
+import numpy_projection
 import sector_risk as sr
-from sector_risk import engine, prepare
+from sector_risk import engine
 from sector_risk.kernels.random import normals_block
+from sector_risk.kernels.reduce import BALANCE
+from sector_risk.kernels.select import worst_block
+from sector_risk.panel import check_panel
+from sector_risk.run import Run
+from sector_risk.simulation import plan_run
 
 Job = Callable[[], object]
 PROGRAM = str(Path(sys.executable).with_name("sector-risk"))
@@ -50,44 +56,106 @@ def row(what: str, ratio: float, bar: str, detail: str) -> None:
     print(f"{what:<58} {ratio:7.2f}   {bar:<14} {detail}")
 
 
-def compare_with_numpy(panel, n_draws: int, repeats: int) -> None:
-    prepared = prepare.prepare(panel, sr.Assumptions(), 0)
-    rule = sr.REGIMES["2018-19"].rules[0].prepare(prepared.codes, prepared.panel, 0)
-    normals = numpy_model.normals_used(prepared) * n_draws
-    rng = np.random.default_rng(0)
-    piece = np.empty(200_000)
+def planned(panel, n_draws: int, years: int, regime: str) -> Run:
+    """A run as `simulate` makes it for one year, and `project` for more."""
+    by_trust = years == 1
+    return plan_run(panel, sr.Assumptions(), regime, years=years, n_draws=n_draws, seed=0, by_trust=by_trust)[0]
 
-    def draw_a_quarter() -> None:
-        for _ in range(max(normals // 4 // len(piece), 1)):
+
+def per_step(took: dict[str, float], steps: int) -> dict[str, str]:
+    return {name: f"{value * 1e9 / steps:.1f} ns" for name, value in took.items()}
+
+
+def numpy_rows(took: dict[str, float], detail: dict[str, str], bars: tuple[str, str]) -> None:
+    """NumPy over ours, four rows."""
+    for kind, how in (("usual", "as usually written"), ("tuned", "tuned")):
+        two, one = took[kind] / took["two"], took[kind] / took["one"]
+        row(f"NumPy {how} over ours, two threads", two, bars[0], detail[kind])
+        row(f"NumPy {how} over ours, one thread", one, bars[1], "")
+
+
+def draw_a_quarter(run: Run, n_draws: int) -> Job:
+    """NumPy's generator drawing a quarter of the Normals that a year needs."""
+    rng, piece = np.random.default_rng(0), np.empty(200_000)
+    pieces = max(numpy_model.normals_used(run.prepared) * n_draws // 4 // len(piece), 1)
+
+    def job() -> None:
+        for _ in range(pieces):
             rng.standard_normal(out=piece)
 
-    def own_normals() -> None:
-        n, keep = 800, np.empty((len(prepared.codes), 20, 800), np.float32)
-        for first in range(0, n_draws, n):
-            normals_block(prepared.keys[0], prepared.trusts.hashes, first, keep)
+    return job
 
+
+def own_normals(run: Run, n_draws: int) -> Job:
+    """Our generator making twenty Normals for each trust and draw, and nothing else."""
+    prepared, size = run.prepared, engine.BLOCK_SIZE
+    keep = np.empty((len(prepared.codes), 20, size), np.float32)
+
+    def job() -> None:
+        for first in range(0, n_draws, size):
+            normals_block(prepared.keys[0], prepared.years[0].trusts.hashes, 0, first, keep)
+
+    return job
+
+
+def compare_with_numpy(panel, n_draws: int, repeats: int) -> None:
+    run = planned(panel, n_draws, 1, "2018-19")
     took = medians(
         {
-            "one": lambda: engine.run_blocks(prepared, (rule,), n_draws, threads=1),
-            "two": lambda: engine.run_blocks(prepared, (rule,), n_draws, threads=2),
-            "tuned": lambda: numpy_model.run(prepared, rule.fund, n_draws),
-            "usual": lambda: numpy_model.run(prepared, rule.fund, n_draws, block=10_000, dtype=np.float64),
-            "quarter": draw_a_quarter,
-            "normals": own_normals,
+            "one": lambda: engine.run_blocks(run, threads=1),
+            "two": lambda: engine.run_blocks(run, threads=2),
+            "tuned": lambda: numpy_model.run(run, n_draws),
+            "usual": lambda: numpy_model.run(run, n_draws, block=10_000, dtype=np.float64),
+            "quarter": draw_a_quarter(run, n_draws),
+            "normals": own_normals(run, n_draws),
         },
         repeats,
     )
-    per = 1e9 / n_draws / len(prepared.codes)
-    detail = {name: f"{value * per:.1f} ns per trust and draw" for name, value in took.items()}
-    print(f"\n{n_draws:,} draws, {len(prepared.codes)} trusts, 12 months")
+    detail = per_step(took, n_draws * len(run.prepared.codes))
+    print(f"\n{n_draws:,} draws, {len(run.prepared.codes)} trusts, 12 months; times per trust and draw")
     print(f"ours: {detail['two']} on two threads, {detail['one']} on one")
-    row("NumPy as usually written over ours, two threads", took["usual"] / took["two"], "at least 15", detail["usual"])
-    row("NumPy as usually written over ours, one thread", took["usual"] / took["one"], "at least 8", "")
-    row("NumPy tuned over ours, two threads", took["tuned"] / took["two"], "at least 15", detail["tuned"])
-    row("NumPy tuned over ours, one thread", took["tuned"] / took["one"], "at least 8", "")
+    numpy_rows(took, detail, ("at least 15", "at least 8"))
     row("one thread over two", took["one"] / took["two"], "at least 1.8", "")
     row("ours over NumPy drawing a quarter of the Normals", took["two"] / took["quarter"], "below 1", "two threads")
     row("ours over generating 20 own Normals alone", took["one"] / took["normals"], "", "one thread")
+
+
+def choose_worst(run: Run) -> Job:
+    """Choosing the thirty worst in all blocks of a year, from positions as a year without rules ends."""
+    draws, places = engine.run_blocks(run, threads=1), 30
+    size = engine.even_block(run.n_draws, 1)
+    key = np.ascontiguousarray(draws.position[0, :, :size])
+    key[key >= -BALANCE] = np.inf
+    wanted, chosen = np.full(size, places), np.empty(key.shape, bool)
+
+    def job() -> None:
+        for _ in range(0, run.n_draws, size):
+            worst_block(key, wanted, chosen)
+
+    return job
+
+
+def compare_years(panel, n_draws: int, repeats: int) -> None:
+    year, five = planned(panel, n_draws, 1, "none"), planned(panel, n_draws, 5, "2019-20")
+    took = medians(
+        {
+            "year": lambda: engine.run_blocks(year, threads=2),
+            "year on one": lambda: engine.run_blocks(year, threads=1),
+            "choosing": choose_worst(year),
+            "one": lambda: engine.run_blocks(five, threads=1),
+            "two": lambda: engine.run_blocks(five, threads=2),
+            "tuned": lambda: numpy_projection.run(five, n_draws),
+            "usual": lambda: numpy_projection.run(five, n_draws, block=10_000, dtype=np.float64),
+        },
+        repeats,
+    )
+    detail = per_step(took, 5 * n_draws * len(five.prepared.codes))
+    print(f"\nFive years, regime 2019-20, {n_draws:,} draws; times per trust, draw and year")
+    print(f"ours: {detail['two']} on two threads, {detail['one']} on one")
+    row("five years with all rules over one year without", took["two"] / took["year"], "at most 7", "two threads")
+    row("choosing the worst thirty over the year", took["choosing"] / took["year on one"], "at most 0.10", "one thread")
+    numpy_rows(took, detail, ("at least 12", ""))
+    row("one thread over two", took["one"] / took["two"], "", "")
 
 
 def compare_summary(panel, n_draws: int, repeats: int) -> None:
@@ -156,12 +224,13 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
     warnings.simplefilter("ignore")
-    panel = sr.load_case("england-2018-19")
+    panel = check_panel(sr.load_case("england-2018-19"))
     print(f"{'ratio':>66}   {'bar':<14}")
     for n_draws, repeats in ((1_600, 1),) if smoke else ((10_000, 15), (100_000, 5)):
         compare_with_numpy(panel, n_draws, repeats)
         compare_summary(panel, n_draws, repeats)
         compare_memory(n_draws)
+    compare_years(panel, *((1_600, 1) if smoke else (10_000, 9)))
     print("\nStart")
     compare_start(1 if smoke else 9)
 
