@@ -189,3 +189,39 @@ def test_settings_that_would_run_and_mislead_are_refused(text, rule):
 def test_a_group_of_the_wrong_kind_is_refused():
     with pytest.raises(sr.InputError, match="must be Pay"):
         sr.Assumptions(pay=3)
+
+
+def test_tables_by_year_that_are_equal_have_one_hash():
+    forth, back = sr.ByYear({"2019-20": 1.0, "2020-21": 2.0}), sr.ByYear({"2020-21": 2.0, "2019-20": 1.0})
+    assert forth == back
+    assert hash(forth) == hash(back)
+    assert hash(sr.FinancialRecoveryFund(pots=forth)) == hash(sr.FinancialRecoveryFund(pots=back))
+
+
+def test_lists_will_do_for_tuples():
+    assert sr.SustainabilityFunding(weights=[0.1, 0.2, 0.3, 0.4]) == sr.SustainabilityFunding(
+        weights=(0.1, 0.2, 0.3, 0.4)
+    )
+    with pytest.raises(sr.InputError, match="must have 4 values"):
+        sr.SustainabilityFunding(weights=[0.5, 0.5])
+
+
+def test_growth_has_a_value_a_year_as_far_as_it_is_known():
+    outlook = sr.Assumptions().outlook
+    short = outlook.replace(allocation_growth=(0.03,))
+    np.testing.assert_allclose(short.turnover_index(4), 1.03 ** np.arange(4))
+    long = outlook.replace(demand_growth=[0.01 * year for year in range(9)])
+    falls = np.diff(long.net_growth(11)[1:])
+    np.testing.assert_allclose(falls, [-0.01] * 8 + [0.0], atol=1e-12)
+    for wrong, rule in (((), "one value or more"), (0.03, "one value or more"), ((0.03, "x"), "must be a number")):
+        with pytest.raises(sr.InputError, match=rule):
+            outlook.replace(allocation_growth=wrong)
+    a = sr.Assumptions(outlook=short)
+    assert sr.Assumptions.from_toml(a.to_toml()) == a
+
+
+def test_the_least_savings_are_not_above_the_most():
+    outlook = sr.Assumptions().outlook
+    with pytest.raises(sr.InputError, match=r"outlook.efficiency_floor: is above the cap \('0.06'\)"):
+        outlook.replace(efficiency_floor=0.06)
+    assert outlook.replace(efficiency_floor=0.05).efficiency_floor == 0.05

@@ -25,6 +25,26 @@ def act(rule, context, n_draws=1, *, year=0, **given):
     return block
 
 
+def test_a_forecasts_plan_counts_on_what_the_rule_offers():
+    """As the rule has it: planned deficits where the panel gives no allocations, within the pot, agreed or not."""
+    case = sr.load_case("england-2018-19").isel(trust=slice(0, 20))
+    bare = case.assign(support_allocation=0.0 * case["support_allocation"])
+    bare = bare.assign(control_total_agreed=bare["support_allocation"] > 0.0)
+    refused = case.assign(control_total_agreed=case["support_allocation"] < 0.0)
+    deficits = np.maximum(-case["plan"].values, 0.0)
+    given = np.minimum(case["support_allocation"].values, deficits)
+    for panel, pot, expected in (
+        (bare, 2200.0, deficits),
+        (refused, 2200.0, given),
+        (case, 50.0, given * 50.0 / given.sum()),
+    ):
+        forecast = sr.simulate(panel, regime=sr.Regime("support", (DeficitSupport(pot=pot),)), n_draws=4)
+        np.testing.assert_allclose(forecast["planned_support"], expected, rtol=1e-6)
+        assert (forecast["support"] <= forecast["planned_support"] * (1 + 1e-6)).all()
+        sector_plan = float(forecast["sector_plan_ytd"].isel(month=-1))
+        assert sector_plan == pytest.approx(case["plan"].sum() + expected.sum())
+
+
 def by_trust(*quarters):
     """Variances (quarter, trust, one draw) from four for each trust."""
     return np.array(quarters, float).T[:, :, None]
@@ -33,9 +53,9 @@ def by_trust(*quarters):
 # --- allocations ------------------------------------------------------------------------------------------
 
 
-def test_allocations_are_the_panels_where_it_gives_any():
-    block = act(DeficitSupport(), make_context(plan=PLAN, support_allocation=[0.0, 2.0, 1.0]))
-    np.testing.assert_array_equal(block.planned_support[:, 0], [0, 2, 1])
+def test_allocations_are_the_panels_where_it_gives_any_up_to_the_planned_deficit():
+    block = act(DeficitSupport(), make_context(plan=PLAN, support_allocation=[0.0, 6.0, 1.0]))
+    np.testing.assert_array_equal(block.planned_support[:, 0], [0, 4, 0])
 
 
 def test_allocations_are_planned_deficits_where_it_gives_none():
@@ -125,7 +145,7 @@ def test_rounding_does_not_pass_a_pot_that_is_just_enough(seed):
     r = np.random.default_rng(seed)
     allocation, weights = r.uniform(0, 15, 6), (0.521, 0.307, 0.036, 0.136)  # their sum as float32 is above one
     rule = DeficitSupport(pot=float(allocation.sum()), weights=weights)
-    block = act(rule, make_context(6, support_allocation=allocation))
+    block = act(rule, make_context(6, plan=-allocation, support_allocation=allocation))
     planned, paid = block.planned_support.astype(float), block.paid[NAME].astype(float)
     assert (paid <= planned).all()
     assert planned.sum() <= rule.pot
@@ -147,7 +167,9 @@ def test_a_year_without_support_changes_nothing():
 def allocations_slowly(rule, context, year):
     """Allocations of a year, as the documentation has them."""
     given, plan = context.panel["support_allocation"], context.panel["plan"]
-    wanted = list(given) if max(given) > 0 else [max(-p, 0.0) for p in plan]
+    wanted = [max(-p, 0.0) for p in plan]
+    if max(given) > 0:
+        wanted = [min(a, deficit) for a, deficit in zip(given, wanted, strict=True)]
     scale = min(1.0, rule.pot / sum(wanted))
     taper = rule.taper.at(context.years[year]) if year > 0 and len(rule.taper) > 0 else 1.0
     return [scale * taper * a for a in wanted]

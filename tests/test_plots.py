@@ -122,3 +122,37 @@ def test_one_year_and_many_can_be_drawn(years):
     position, _ = plots.plot_projection(sr.project(few, years=years, n_draws=20)).axes
     assert 1 <= len(position.get_xticks()) <= 12
     assert len({text.get_position()[0] for text in position.texts if text.get_text().startswith("median")}) == 1
+
+
+@pytest.mark.parametrize("plot", [plots.plot_forecast, plots.plot_fan, plots.plot_waterfall, plots.plot_league])
+def test_pictures_of_a_forecast_refuse_anything_else(plot, projection, summary):
+    with pytest.raises(sr.InputError, match=r"several years\. Use plot_projection"):
+        plot(projection)
+    for other in (summary, projection.isel(year=0)):
+        with pytest.raises(sr.InputError, match=r"variable is missing .* Give a forecast made by simulate"):
+            plot(other)
+
+
+def test_a_picture_of_a_projection_refuses_anything_else(forecast, projection):
+    with pytest.raises(sr.InputError, match=r"a forecast of one year\. Use plot_forecast"):
+        plots.plot_projection(forecast)
+    with pytest.raises(sr.InputError, match="Select years as a list"):
+        plots.plot_projection(projection.isel(year=0))
+    with pytest.raises(sr.InputError, match="variable is missing"):
+        plots.plot_projection(sr.summarise_projection(projection))
+
+
+@pytest.mark.parametrize("plot", [plots.plot_forecast, plots.plot_league])
+def test_pictures_refuse_the_summary_of_a_projection(plot, forecast, projection):
+    with pytest.raises(sr.InputError, match="not the summary of a forecast"):
+        plot(forecast, summary=sr.summarise_projection(projection))
+
+
+def test_what_is_expected_and_what_is_drawn_are_told_apart(forecast, projection):
+    axes = [plots.plot_fan(forecast), *plots.plot_projection(projection).axes]
+    assert all(any("Expected: the mean; line: the median." in text.get_text() for text in ax.texts) for ax in axes)
+
+
+def test_footers_name_the_regime(forecast, projection):
+    for page in (plots.plot_forecast(forecast), plots.plot_projection(projection)):
+        assert "Rules: 2018-19. 24 trusts, 300 draws, seed 0." in page.texts[0].get_text()

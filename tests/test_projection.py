@@ -1,10 +1,15 @@
 """Several years: the same first year, the same bits however it is run, and identities that hold draw by draw."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 import sector_risk as sr
-from sector_risk.milestones import LONG_TERM_PLAN, Path, all_in_balance, count_halved, sector_in_balance
+from sector_risk.milestones import LONG_TERM_PLAN, SectorPath, all_in_balance, count_halved, sector_in_balance
+from sector_risk.regimes import PreparedRule
+from sector_risk.settings import assumption
 
 N = 60
 
@@ -166,7 +171,7 @@ def test_milestones_of_a_path_by_hand():
     years = ("2018-19", "2019-20", "2020-21")
     position = np.array([[-5.0, -5.0, -5.0], [-6.0, -4.0, -6.0], [0.0, -0.004, -1.0]])
     count = np.array([[10, 10, 10], [5, 5, 6], [0, 3, 0]])
-    path = Path(years, position, count)
+    path = SectorPath(years, position, count)
     assert count_halved(path, "2019-20").tolist() == [True, True, False]
     assert sector_in_balance(path, "2020-21").tolist() == [True, True, False]
     assert all_in_balance(path, "2020-21").tolist() == [True, False, True]
@@ -190,3 +195,117 @@ def test_bad_settings_are_one_report(panel):
 def test_a_rule_that_would_never_act_is_refused(panel):
     with pytest.raises(sr.InputError, match="financial_recovery_fund"):
         sr.project(panel, regime="2019-20", years=1, n_draws=5)
+
+
+@dataclass(frozen=True)
+class Levy(sr.Rule):
+    """A rule of the user's that pays what it is told."""
+
+    name: ClassVar[str] = "levy"
+    pays: ClassVar[bool] = True
+    amount: float = assumption(0.0, unit="GBP m", meaning="payment", source="test", confidence="G")
+    pays_as: ClassVar[str] = "levy"
+
+    def prepare(self, context):
+        return PreparedLevy(self.amount, self.pays_as)
+
+
+class PreparedLevy(PreparedRule):
+    def __init__(self, amount, pays_as):
+        self.amount, self.pays_as = amount, pays_as
+
+    def after_year(self, block):
+        block.paid[self.pays_as][:] = self.amount if self.amount < 99 else np.nan
+
+
+@pytest.mark.parametrize("amount", [-1.0, 99.0])
+def test_a_rule_of_ones_own_cannot_pay_less_than_nought(panel, amount):
+    with pytest.raises(ValueError, match="'levy' must pay nought or more"):
+        sr.project(panel, regime=sr.Regime("mine", (Levy(amount=amount),)), years=2, n_draws=5)
+
+
+def test_a_payment_under_another_name_is_explained(panel):
+    class Mistaken(Levy):
+        pays_as: ClassVar[str] = "levi"
+
+    with pytest.raises(KeyError, match="pays under its own name"):
+        sr.simulate(panel, regime=sr.Regime("mine", (Mistaken(),)), n_draws=5)
+
+
+def test_a_milestone_of_no_year_is_refused():
+    with pytest.raises(sr.InputError, match="mine: must be a financial year \\('2019/20'\\)"):
+        sr.Milestone("mine", "2019/20", sector_in_balance)
+
+
+@pytest.mark.parametrize(
+    "met", [lambda path, year: 1.0, lambda path, year: path.position[0], lambda path, year: path.position >= 0.0]
+)
+def test_a_milestone_gives_a_flag_a_draw(panel, met):
+    mine = sr.Milestone("mine", "2019-20", met)
+    with pytest.raises(ValueError, match=r"milestone 'mine' must give flags \(bool\) of shape \(5,\)"):
+        sr.project(panel, regime="none", years=2, n_draws=5, milestones=(mine,))
+
+
+class Looking(Levy):
+    """Writes to what plans count on from what it finds before the first plan is made."""
+
+    name: ClassVar[str] = "looking"
+
+    def prepare(self, context):
+        return PreparedLooking()
+
+
+class PreparedLooking(PreparedRule):
+    def before_plan(self, block):
+        block.planned_support[:] += np.maximum(-block.plan - block.position - block.quarter_variance[3], 0)
+
+
+def test_what_a_rule_finds_does_not_depend_on_the_block(panel):
+    regime = sr.Regime("mine", (Looking(),))
+    whole = sr.project(panel, regime=regime, years=2, n_draws=12)
+    same_bits(whole, sr.project(panel, regime=regime, years=2, n_draws=12, block_size=5))
+
+
+class Meddling(PreparedRule):
+    def before_plan(self, block):
+        block.turnover *= 2
+
+
+class Lost(PreparedRule):
+    def before_year(self, block):
+        block.delivery[:] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("prepared", "message"), [(Meddling, "read-only"), (Lost, "not finite; rules that acted: own")]
+)
+def test_rules_that_break_a_run_are_found_out(panel, prepared, message):
+    @dataclass(frozen=True)
+    class Own(sr.Rule):
+        name: ClassVar[str] = "own"
+
+        def prepare(self, context):
+            return prepared()
+
+    with pytest.raises(ValueError, match=message):
+        sr.simulate(panel, regime=sr.Regime("mine", (Own(),)), n_draws=5)
+
+
+def test_a_2019_20_panel_has_its_own_allocations(panel):
+    """The schedule says how the fund goes on from there, and the year's regime is the default."""
+    later = panel.assign_attrs(year="2019-20")
+    path = sr.project(later, years=2, n_draws=5)
+    assert path.attrs["regime"].startswith('{"name": "2019-20"')
+    paid = path["support_by_fund"].sel(fund="sustainability_funding").astype(float).sum("trust")
+    np.testing.assert_allclose(paid.isel(year=0), float(panel["support_allocation"].sum()), rtol=1e-6)
+    assert float(paid.isel(year=1).max()) == 0
+
+
+def test_an_unknown_regime_is_in_the_one_report(panel):
+    with pytest.raises(sr.InputError) as report:
+        sr.project(panel, regime="2019-2020", years=99, n_draws=0)
+    assert len(report.value.faults) == 3
+
+
+def test_interest_without_opening_debt_is_said(path):
+    assert "The panel gives no debt" in path.attrs["notes"]

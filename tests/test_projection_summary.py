@@ -6,6 +6,7 @@ import xarray as xr
 
 import sector_risk as sr
 from sector_risk.kernels.reduce import BALANCE
+from sector_risk.projection_summary import OF_RULES
 from sector_risk.schema import PROJECTION_SUMMARY
 
 LEVELS = (0.05, 0.5, 0.95)
@@ -96,17 +97,55 @@ def test_without_funds_and_milestones_there_is_less_to_say(few):
     assert np.isfinite(summary["sector_mean"]).all()
 
 
-def test_every_variable_says_what_it_is(summary):
-    for name in summary.variables:
-        assert summary[name].attrs["long_name"] == PROJECTION_SUMMARY[str(name)].long_name
-        assert set(summary[name].dims) == set(PROJECTION_SUMMARY[str(name)].dims)
-    assert set(summary.data_vars) <= set(PROJECTION_SUMMARY)
+@pytest.fixture(scope="module")
+def of_2025(few):
+    return sr.project(few, regime="2025-26", years=2, n_draws=DRAWS, seed=3)
+
+
+def test_segments_and_the_programme_are_counted(of_2025):
+    summary = sr.summarise_projection(of_2025)
+    flags = {"segment_4": of_2025["segment"].values == 4, "in_programme": of_2025["programme_status"].values > 0}
+    for name, found in flags.items():
+        p = found.mean(axis=2)
+        assert 0 < p.min() + p.max() < 2
+        np.testing.assert_allclose(summary[f"p_{name}"], p, atol=1e-12)
+        np.testing.assert_allclose(summary[f"p_{name}_se"], np.sqrt(p * (1 - p) / DRAWS), atol=1e-12)
+        np.testing.assert_allclose(summary[f"{name}_count_mean"], found.sum(axis=1).mean(axis=1))
+
+
+def test_loans_are_averaged_by_trust_and_added_up(few):
+    projection = sr.project(few, regime="2019-20", years=3, n_draws=DRAWS)
+    summary = sr.summarise_projection(projection)
+    for name in ("debt", "interest"):
+        draws = projection[name].values.astype(float)
+        np.testing.assert_allclose(summary[f"{name}_mean"], draws.mean(axis=2), rtol=1e-9)
+        np.testing.assert_allclose(summary[f"sector_{name}_mean"], draws.sum(axis=1).mean(axis=1), rtol=1e-9)
+    assert not {"p_segment_4", "p_in_programme"} & set(summary)
+
+
+def test_what_no_rule_reports_is_not_there(summary):
+    assert not set(OF_RULES) & set(summary)
+
+
+def test_every_variable_says_what_it_is(few, summary, of_2025):
+    known = {**PROJECTION_SUMMARY, **OF_RULES}
+    loans = sr.project(few, regime="2019-20", years=2, n_draws=20)
+    for one in (summary, sr.summarise_projection(of_2025), sr.summarise_projection(loans)):
+        for name in one.variables:
+            assert one[name].attrs["long_name"] == known[str(name)].long_name
+            assert set(one[name].dims) == set(known[str(name)].dims)
+    assert not set(PROJECTION_SUMMARY) & set(OF_RULES)
     assert summary.attrs["seed"] == "3"
 
 
 def test_the_order_of_dimensions_does_not_matter(projection, summary):
     turned = projection.transpose("draw", "trust", ...)
     xr.testing.assert_identical(sr.summarise_projection(turned, LEVELS), summary)
+
+
+def test_nor_does_it_for_what_rules_report(of_2025):
+    turned = of_2025.transpose("draw", "trust", ...)
+    xr.testing.assert_identical(sr.summarise_projection(turned), sr.summarise_projection(of_2025))
 
 
 def test_years_and_draws_may_be_selected(projection, summary):

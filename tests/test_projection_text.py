@@ -12,6 +12,7 @@ from rich.console import Console
 import sector_risk as sr
 from sector_risk.projection_text import milestone_lines, projection_report, rule_lines
 from sector_risk.regimes import PreparedRule
+from sector_risk.report_text import probability
 from sector_risk.schema import VariableSpec
 
 
@@ -74,8 +75,87 @@ def test_turnaround_says_its_share_of_the_net_deficit(case):
 
 def test_two_funds_are_named_one_by_one(few):
     first, second, *_ = lines_of(rule_lines, few, regime="2019-20", years=3)
-    assert re.fullmatch(r"Sustainability funding pays, year by year: [\d,]+, [\d,]+, 0\.", first)
-    assert re.fullmatch(r"Financial recovery fund pays, year by year: 0, [\d,]+, [\d,]+\.", second)
+    assert re.fullmatch(r"Sustainability funding pays [\d,]+ in 2018-19, [\d,]+ in 2019-20, 0 in 2020-21\.", first)
+    assert re.fullmatch(r"Financial recovery fund pays 0 in 2018-19, [\d,]+ in 2019-20, [\d,]+ in 2020-21\.", second)
+
+
+def test_of_many_years_the_first_and_the_last_are_listed(few):
+    first, *_ = lines_of(rule_lines, few, regime="2019-20", years=8)
+    assert [part[-7:] for part in first.rstrip(".").split(", ")] == [
+        *("2018-19", "2019-20", "2020-21", "2021-22", "...", "2025-26")
+    ]
+
+
+def test_nobody_having_left_control_totals_is_not_worth_a_line(few):
+    assert not any("left control" in line for line in lines_of(rule_lines, few, regime="2019-20", years=2))
+    assert any("left control" in line for line in lines_of(rule_lines, few, regime="2019-20", years=3))
+
+
+def test_the_trusts_most_likely_in_trouble_are_named(few):
+    projection = sr.project(few, regime="2025-26", years=2, n_draws=100)
+    oversight, segment, programme, inside = rule_lines(projection, sr.summarise_projection(projection))
+    assert oversight.startswith("Oversight: ")
+    assert programme.startswith("Improvement programme: ")
+    for line, flags in ((segment, projection.segment == 4), (inside, projection.programme_status > 0)):
+        p = flags.isel(year=0).mean("draw")
+        assert " at the end of 2018-19: " in line
+        named = re.findall(r"(SYN\d+) Synthetic trust \d+ \((.*?)\)", line)
+        assert len(named) == 5
+        np.testing.assert_array_equal(p.sel(trust=[code for code, _ in named]), np.sort(p)[::-1][:5])
+        assert named[0][1] == probability(float(p.max()), 100)
+
+
+def test_nobody_is_named_for_what_never_happens(few):
+    regime = sr.Regime("own", (sr.OversightFramework(), sr.ImprovementProgramme(places=0)))
+    assert lines_of(rule_lines, few, regime=regime)[-1].startswith("Improvement programme: 0 trusts inside")
+
+
+def page_of(projection, **settings):
+    console = Console(width=300, file=io.StringIO())
+    for part in projection_report(projection, sr.summarise_projection(projection), **settings):
+        console.print(part)
+    return console.file.getvalue()
+
+
+def test_the_trusts_most_likely_in_deficit_in_the_last_year_are_in_a_table(few):
+    projection = sr.project(few, years=2, n_draws=100)
+    table = page_of(projection).split("Most likely in deficit")[1].split("\n\n")[0]
+    last = projection.isel(year=-1)
+    p = (last.position < -0.005).mean("draw")
+    rows = re.findall(r"(SYN\d+) Synthetic trust \d+ +([-\d.,]+) +(\S+)", table)
+    assert "at the end of 2019-20" in table
+    assert len(rows) == 5
+    codes = [code for code, *_ in rows]
+    np.testing.assert_array_equal(p.sel(trust=codes), np.sort(p)[::-1][:5])
+    assert float(rows[0][1]) == pytest.approx(last.position.sel(trust=codes[0]).mean().item(), abs=0.06)
+    assert rows[0][2] == probability(float(p.max()), 100)
+
+
+def test_what_is_owed_is_explained_where_loans_are_a_rule(few):
+    projection = sr.project(few, regime="2019-20", years=2, n_draws=50)
+    page = page_of(projection)
+    assert "Loans owed: at the year end, with what the panel says was owed before" in page
+    owed, interest = (projection[name].isel(year=-1).sum("trust").mean() for name in ("debt", "interest"))
+    assert f"{owed:,.0f}" in page
+    assert f"({interest:,.0f})" in page
+    assert "Loans" not in page_of(sr.project(few, years=2, n_draws=50))
+
+
+@pytest.mark.parametrize(("years", "held"), [(9, False), (10, True)])
+def test_from_ten_years_on_it_is_called_arithmetic(few, years, held):
+    assert ("read it as arithmetic" in page_of(sr.project(few, years=years, n_draws=20))) == held
+
+
+def test_the_error_of_a_chance_follows_from_its_draws(case, few):
+    assert "under 1.5 points on its chance of balance" in page_of(sr.project(case, years=1, n_draws=200))
+    page = page_of(sr.project(few, years=1, n_draws=1))
+    assert "Monte Carlo" not in page
+    assert "Only 1 draw: " in page
+    assert "none of 1 draw)" in page_of(sr.project(few, years=2, n_draws=1))
+
+
+def test_deficits_that_are_added_up_alone_are_said_to_be(few):
+    assert "their deficits alone, surpluses left out, add up to" in page_of(sr.project(few, n_draws=20, years=1))
 
 
 def test_what_a_rule_of_ones_own_reports_is_added_up_or_counted(few):
@@ -114,3 +194,10 @@ def test_every_bundled_regime_fits_a_page_of_80_columns(few, regime):
     page = console.file.getvalue()
     assert "…" not in page
     assert f"Rules: {regime}" in page
+
+
+def test_turnaround_that_hardly_ever_happens_is_not_spoken_of(few):
+    calm = few.assign(plan=0.02 * few["turnover"], control_total=0.02 * few["turnover"])
+    regime = sr.Regime("calm", (sr.AcceleratedTurnaround(first_year="2018-19"),))
+    lines = lines_of(rule_lines, calm, regime=regime)
+    assert not any("the 0 trusts" in line for line in lines)

@@ -171,12 +171,28 @@ def test_money_is_summed_and_rates_are_weighted(panel):
 def test_what_is_missing_for_a_part_is_missing_for_the_trust(panel):
     trusts = by_successor(merge(panel, ["ZZ2", "ZZ4", "ZZ5"], into="ZZ9"))
     new = trusts.sel(trust="ZZ9")
-    assert np.isnan(new["debt"])
     assert new["actual"].isnull().all()
+    assert float(new["debt"]) == 11.0  # where others say, no figure is no debt
     assert float(new["loan_rate"]) == 0.02  # the only one with both a rate and a debt
     assert [str(new[name].values) for name in ("name", "region", "system")] == ["ZZ9", "South West", "South"]
     pair = by_successor(merge(panel, ["ZZ1", "ZZ5"], into="ZZ1"))
     assert pair["actual"].sel(trust="ZZ1").notnull().values.tolist() == [True] + [False] * 11
+
+
+def test_a_loan_is_not_lost_when_its_trust_joins_one_without_a_figure():
+    panel = make_panel(table(), year="2018-19")
+    together = merge(panel, ["ZZ1", "ZZ4"], into="ZZ4")
+    lent = sr.Regime("lent", (sr.DistressLoans(repayment=0.0),))
+    for one in (panel, together):
+        path = sr.project(one, regime=lent, years=2, n_draws=3)
+        np.testing.assert_allclose(path["interest"].isel(year=0).sum("trust"), 30 * 0.06 + 10 * 0.02 + 1 * 0.035)
+
+
+def test_an_unknown_column_is_warned_of_once(panel):
+    strange = merge(panel, ["ZZ1", "ZZ2"], into="ZZ1").assign(turnovr=("trust", np.ones(5)))
+    with pytest.warns(InputWarning, match="columns not read") as caught:
+        sr.simulate(strange, regime="none", n_draws=2)
+    assert len(caught) == 1
 
 
 def test_rates_without_their_weights():

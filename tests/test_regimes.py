@@ -8,9 +8,18 @@ from hypothesis import strategies as st
 
 import sector_risk as sr
 from sector_risk import regimes
-from sector_risk.regimes import REGIMES, PaymentReform, QuarterOneReview, Regime, Rule, SustainabilityFunding
+from sector_risk.regimes import (
+    REGIMES,
+    ImprovementProgramme,
+    PaymentReform,
+    QuarterOneReview,
+    Regime,
+    Rule,
+    SustainabilityFunding,
+)
 from sector_risk.regimes import AdministrativeSavings as Savings
 from sector_risk.regimes.regime import BUNDLED
+from sector_risk.schema import VariableSpec
 from sector_risk.settings import CONFIDENCE, ByYear, Evidence, assumption
 
 MOMENTS = ("before_plan", "before_year", "after_year")
@@ -194,6 +203,52 @@ def test_faults_of_form(text, rule):
     assert any(rule in fault for fault in faults_of(Regime.from_toml, text))
 
 
+BY_DRAW = ("trust", "draw")
+
+
+def reporter(*variables, **private):
+    """A rule that reports these variables and remembers those."""
+
+    class Reporter(Rule):
+        name = "reporter"
+
+    Reporter.variables, Reporter.private = variables, private
+    return Reporter()
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (reporter(VariableSpec("debt", BY_DRAW, "GBP million", "x")), "have one name ('debt')"),
+        (reporter(interest_due="float32"), "have one name ('interest_due')"),
+        (reporter(VariableSpec("mine", BY_DRAW, "1", "x"), mine="bool"), "have one name ('mine')"),
+        (reporter(VariableSpec("position", BY_DRAW, "GBP million", "x")), "taken by a variable of results"),
+        (reporter(VariableSpec("mine", ("trust",), "1", "x")), "cannot report this variable"),
+        (reporter(VariableSpec("mine", ("region", "draw"), "1", "x")), "cannot report this variable"),
+        (reporter(VariableSpec("mine", BY_DRAW, "", "x", kind="text")), "cannot report this variable"),
+    ],
+)
+def test_variables_that_results_cannot_hold_are_refused(rule, expected):
+    faults = faults_of(Regime, "x", (regimes.DistressLoans(), rule))
+    assert len(faults) == 1
+    assert expected in faults[0]
+
+
+def test_variables_of_a_rules_own_are_welcome():
+    mine = reporter(VariableSpec("mine", BY_DRAW, "1", "x"), VariableSpec("ours", ("draw",), "1", "x"), theirs="bool")
+    assert Regime("x", (regimes.DistressLoans(), mine)).rules[1] is mine
+
+
+def test_a_rule_that_is_no_dataclass_or_is_never_prepared_says_what_is_missing():
+    class Levy(Rule):
+        name = "levy"
+        rate: float = assumption(0.1, unit="%", meaning="rate", source="made up", confidence="G")
+
+    assert "('levy.rate'). Put @dataclass(frozen=True) above Levy." in faults_of(Regime, "x", (Levy(),))[0]
+    with pytest.raises(NotImplementedError, match="Reporter needs a method prepare"):
+        reporter().prepare(None)
+
+
 @pytest.mark.parametrize("text", ["{", "3", "[]"])
 def test_faults_of_json(text):
     assert len(faults_of(Regime.from_json, text)) == 1
@@ -312,6 +367,58 @@ def test_regimes_are_chosen_by_themselves_by_name_by_file_or_by_the_panel(tmp_pa
         assert regimes.regime_for(choice, 0.0) == expected
     assert regimes.regime_for(None, 0.0) is REGIMES["none"]
     assert regimes.regime_for(None, 10.0) is REGIMES["2018-19"]
-    assert "Did you mean '2018-19'?" in faults_of(regimes.regime_for, "2018-9", 0.0)[0]
+    assert "Use one of none, 2018-19, 2019-20, 2025-26" in faults_of(regimes.regime_for, "2018-9", 0.0)[0]
     assert "use one of" in faults_of(regimes.regime_for, "austerity", 0.0)[0].lower()
     assert "cannot be read as text" in faults_of(regimes.regime_for, "nowhere.toml", 0.0)[0]
+
+
+# --- changing a regime as a whole -------------------------------------------------------------------------
+
+
+def test_a_rule_takes_the_place_of_its_namesake_or_comes_last():
+    before = REGIMES["2025-26"].with_rule(ImprovementProgramme.predecessor())
+    assert [rule.name for rule in before.rules] == [rule.name for rule in REGIMES["2025-26"].rules]
+    assert before.rule("improvement_programme") == ImprovementProgramme.predecessor()
+    more = REGIMES["2018-19"].with_rule(QuarterOneReview())
+    assert [rule.name for rule in more.rules] == ["sustainability_funding", "quarter_one_review"]
+
+
+def test_a_part_of_the_sector_has_its_part_of_national_amounts():
+    part = REGIMES["2019-20"].scaled(0.1)
+    assert part.rule("accelerated_turnaround").trusts == 3
+    assert dict(part.rule("sustainability_funding").into_prices) == {"2019-20": 100.0}
+    assert part.rule("sustainability_funding").pot is None  # the panel's own allocations
+    assert part.rule("payment_reform").inequality_pot == 100.0
+    assert part.rule("administrative_savings").providers == pytest.approx(41.0)
+    assert part.rule("financial_recovery_fund").risk_threshold == 0.005
+    logged = {row.name: row for row in part.log()}["financial_recovery_fund.pots"]
+    assert logged.source.startswith("10.0% of the national figure")
+    assert Regime.from_toml(part.to_toml()) == part
+    with pytest.raises(sr.InputError, match="above 0"):
+        part.scaled(1.5)
+
+
+def test_faults_of_settings_and_of_the_list_are_one_report():
+    text = """
+name = "mine"
+[[rules]]
+rule = "improvement_programme"
+places = -1
+[[rules]]
+rule = "distress_loans"
+[[rules]]
+rule = "distress_loans"
+"""
+    with pytest.raises(sr.InputError) as report:
+        Regime.from_toml(text)
+    found = " ".join(str(fault) for fault in report.value.faults)
+    assert len(report.value.faults) == 3
+    for part in ("places", "needs another rule", "occurs twice"):
+        assert part in found
+
+
+@pytest.mark.parametrize(
+    ("year", "name"), [("2016-17", "2018-19"), ("2018-19", "2018-19"), ("2020-21", "2019-20"), ("2026-27", "2025-26")]
+)
+def test_the_default_regime_is_that_of_the_year(year, name):
+    assert regimes.regime_for(None, 10.0, year).name == name

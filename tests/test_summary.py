@@ -102,6 +102,13 @@ def test_faults_come_in_one_report(forecast):
         sr.summarise(broken)
 
 
+def test_what_is_no_forecast_and_no_probability_is_said_at_once(case):
+    path = sr.project(case.isel(trust=slice(6)), years=1, n_draws=20)
+    with pytest.raises(sr.InputError, match="Use summarise_projection for what project gave") as report:
+        sr.summarise(path, quantiles=(2,))
+    assert len(report.value.faults) == 2
+
+
 def test_masked_draws_and_selections_are_refused(forecast):
     masked = forecast.copy()
     masked["position"] = masked["position"].where(masked["position"] > -50)

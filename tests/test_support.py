@@ -34,6 +34,32 @@ def pay(variance, rule, *, seed=0, year=0, **given):
     return block.paid[rule.name]
 
 
+def test_a_forecasts_plan_counts_on_the_panels_own_allocations_and_on_who_agrees():
+    """Whatever the schedule's value for the panel's year: later years are relative to it."""
+    case = sr.load_case("england-2018-19").isel(trust=slice(0, 20))
+    given, agreed = case["support_allocation"].values, case["control_total_agreed"].values
+    half = sr.Regime("half", (sr.SustainabilityFunding(schedule={"2018-19": 0.5}),))
+    forecast = sr.simulate(case, regime=half, n_draws=4)
+    np.testing.assert_allclose(forecast["planned_support"], given * agreed)
+    assert float(forecast["sector_plan_ytd"][-1]) == pytest.approx(case["plan"].sum() + given.sum())
+    drawn = sr.Regime("drawn", (sr.SustainabilityFunding(acceptance="logit"),))
+    expected = sr.simulate(case, regime=drawn, n_draws=4)["planned_support"].values
+    assert ((expected > 0.0) & (expected < given) | (given == 0.0)).all()
+
+
+def test_a_fund_made_from_this_one_pays_under_its_own_name():
+    class OwnFund(sr.SustainabilityFunding):
+        name = "own_fund"
+
+    case = sr.load_case("england-2018-19").isel(trust=slice(0, 20))
+    own, usual = (
+        sr.simulate(case, regime=sr.Regime("one", (rule,)), n_draws=4)
+        for rule in (OwnFund(), sr.SustainabilityFunding())
+    )
+    assert own["fund"].values.tolist() == ["own_fund"]
+    np.testing.assert_array_equal(own["support"], usual["support"])
+
+
 def by_trust(*quarters):
     """Variances (quarter, trust, one draw) from four for each trust."""
     return np.array(quarters, float).T[:, :, None]

@@ -381,6 +381,7 @@ def pots(name):
     for rule in case.regime.rules:
         if rule.name == "sustainability_funding":
             share = [rule.schedule.at(label) if rule.schedule else 1.0 for label in labels]
+            share = [each / (share[0] or 1.0) for each in share]
             yield rule.name, np.array(share) * (allocated if rule.pot is None else rule.pot)
         elif rule.name == "financial_recovery_fund":
             yield rule.name, np.array([rule.pots.at(label) for label in labels])

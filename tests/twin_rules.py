@@ -167,7 +167,9 @@ class SustainabilityFunding(SlowRule):
 
     def share(self, now):
         """Share of the panel's allocations that is in the fund."""
-        return in_force(self.rule.schedule, now.label) if len(self.rule.schedule) else 1.0
+        if not len(self.rule.schedule):
+            return 1.0
+        return in_force(self.rule.schedule, now.label) / (in_force(self.rule.schedule, self.world.year) or 1.0)
 
     def before_plan(self, now):
         allocation = self.world.support_allocation
@@ -341,9 +343,10 @@ class DeficitSupport(SlowRule):
     pays = True
 
     def begin(self):
-        offered = [given_or(self.world, "support_allocation", t, 0.0) for t in self.trusts]
-        if not any(a > 0.0 for a in offered):
-            offered = [max(-P, 0.0) for P in self.world.plan]
+        given = [given_or(self.world, "support_allocation", t, 0.0) for t in self.trusts]
+        offered = [max(-P, 0.0) for P in self.world.plan]
+        if any(a > 0.0 for a in given):
+            offered = [min(a, deficit) for a, deficit in zip(given, offered, strict=True)]
         self.base = scaled_to(self.rule.pot, offered)
 
     def before_plan(self, now):

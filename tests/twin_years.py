@@ -140,6 +140,12 @@ def gathered(draws, read):
     return np.moveaxis(np.array([[read(now) for now in past] for past in draws]), 0, -1)
 
 
+def grown_pressures(world, panel, user_drivers, draws, y):
+    """Pressures of user drivers in a year: they grow with turnover, as all money does."""
+    growth = growth_to(world.assumptions.outlook, y)
+    return {name: growth * path for name, path in user_pressures(world, panel, user_drivers, draws, y).items()}
+
+
 def project_twin(panel, assumptions, regime, years, draws, seed, user_drivers=()):
     """Project by the theory: arrays by name, `support` by fund, and `closest_call` on (year, draw).
 
@@ -151,7 +157,7 @@ def project_twin(panel, assumptions, regime, years, draws, seed, user_drivers=()
     world = read_world(panel, assumptions, seed)
     world.trusts = range(len(world.trust))
     draws = list(draws)
-    users = [user_pressures(world, panel, user_drivers, draws, y) for y in range(years)]
+    users = [grown_pressures(world, panel, user_drivers, draws, y) for y in range(years)]
     made = [years_of_draw(world, regime, d, users, i, years) for i, d in enumerate(draws)]
     reported, drivers = [*made[0][0].reported], [*made[0][0].years[0].contribution]
     return {

@@ -5,13 +5,16 @@ readable message on standard error: status 2 for what was asked or given, 1 for 
 do, 130 for an interrupt.
 """
 
+import math
 import os
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -33,8 +36,55 @@ SUGGESTED_CASE = "england-2018-19"
 PICTURES = (".png", ".pdf", ".svg")
 BAD_INPUT, CANNOT, INTERRUPTED = 2, 1, 130
 
+WRITTEN = f"{__name__}.written"  # under which a command notes its files
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PLACE = click.Path(path_type=Path)
+
+
+class _Interrupt:
+    """Remembers that an interrupt came.
+
+    Python drops one that comes while it tidies up (in the callback of a weak reference, or in a library's own); so
+    whoever works for long asks, and nothing is put in place without asking.
+    """
+
+    def __init__(self) -> None:
+        self._came = self._held = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take note of the signal, and stop at once where that is safe."""
+        self._came = True
+        if not self._held:
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Stop if an interrupt came."""
+        if self._came:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def kept_for_later(self) -> Iterator[None]:
+        """Stop before the block, or when somebody next asks after it: not within."""
+        self._held = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._held = False
+
+    @contextmanager
+    def foremost(self) -> Iterator[None]:
+        """Take any error for an interrupt that came: an import or a library may have made it something else."""
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
+        self.check()
+
+
+_INTERRUPT = _Interrupt()
 
 
 class _Commands(click.Group):
@@ -42,10 +92,12 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _plain_warnings():
+            with _plain_warnings(), _INTERRUPT.foremost():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            _fail(ctx, "Interrupted; nothing was written.", INTERRUPTED)
+            written = ctx.meta.get(WRITTEN, ())
+            verb = "were" if len(written) > 1 else "was"
+            _fail(ctx, f"Interrupted; {' and '.join(map(str, written)) or 'nothing'} {verb} written.", INTERRUPTED)
         except InputError as error:
             _fail(ctx, str(error), BAD_INPUT)
         except ImportError as error:
@@ -57,6 +109,12 @@ class _Commands(click.Group):
             _fail(ctx, f"error: not enough memory. {remedy}", CANNOT)
         except OSError as error:
             _fail(ctx, f"error: {_readable(error)}", CANNOT)
+
+
+class _WholeNumber(click.IntRange):
+    """A whole number in a range, called so where something else came."""
+
+    name = "whole number"
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,12 +132,17 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
             "--year", metavar="YEAR", help="Financial year of PANEL, such as 2018-19, if its name does not say."
         ),
         click.option(
-            "--regime", metavar="NAME|FILE", help="Rules by name, see `sector-risk regimes`, or a .toml file."
+            "--regime",
+            metavar="NAME|FILE",
+            help="Rules by name, see `sector-risk regimes`, or a .toml file; if not given, by the panel: 2018-19 with "
+            "support allocations, else none.",
         ),
-        click.option("--draws", default=10_000, show_default=True, type=click.IntRange(1), help="How many."),
-        click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same draws."),
+        click.option("--draws", default=10_000, show_default=True, type=_WholeNumber(1), help="How many."),
+        click.option(
+            "--seed", default=0, show_default=True, type=_WholeNumber(0), help="The same seed gives the same draws."
+        ),
         click.option("--assumptions", type=FILE, help="A TOML file; see the page on assumptions."),
-        click.option("--threads", type=click.IntRange(1), help="How many threads; all processors if not given."),
+        click.option("--threads", type=_WholeNumber(1), help="How many threads; all processors if not given."),
         click.option("-o", "--output", type=PLACE, help="Save the draws: .nc or .zarr."),
         click.option("--plot", type=PLACE, help="Draw them on one page: .png, .pdf or .svg."),
         click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
@@ -112,12 +175,12 @@ def forecast(panel: Path | None, case: str | None, output: Path | None, plot: Pa
     if not asked["quiet"]:
         from sector_risk.report_text import report
 
-        _print(report(result, summary, targets))
+        _print(report(result, summary, targets, regime_asked=asked["regime"] is not None))
 
 
 @commands.command()
 @click.option(
-    "--years", default=5, show_default=True, type=click.IntRange(1, 30), help="How many, the panel's own included."
+    "--years", default=5, show_default=True, type=_WholeNumber(1, 30), help="How many, the panel's own included."
 )
 @_run_options
 def project(panel: Path | None, case: str | None, output: Path | None, plot: Path | None, **asked: Any) -> None:
@@ -143,7 +206,7 @@ def project(panel: Path | None, case: str | None, output: Path | None, plot: Pat
     if not asked["quiet"]:
         from sector_risk.projection_text import projection_report
 
-        _print(projection_report(result, summary, targets))
+        _print(projection_report(result, summary, targets, regime_asked=asked["regime"] is not None))
 
 
 @commands.command()
@@ -169,15 +232,23 @@ def cases() -> None:
 
 
 @commands.command()
-def regimes() -> None:
-    """List the bundled regimes and their rules."""
-    from sector_risk import REGIMES
-    from sector_risk.readings import rule_words
+@click.argument("name", required=False)
+def regimes(name: str | None) -> None:
+    """List the bundled regimes and their rules, or write one down.
 
-    for name, regime in REGIMES.items():
-        click.echo(f"{name}:" if regime.rules else f"{name}: no rules")
-        for rule in regime.rules:
-            click.echo(f"  {rule_words(rule)}")
+    With the NAME of a regime, print it as TOML, with all settings and their sources, to start a file of your own.
+
+    \b
+      sector-risk regimes
+      sector-risk regimes 2019-20 > mine.toml
+    """  # noqa: D301 (the escape is click's mark for lines to be left alone)
+    from sector_risk.regimes import regime_for
+
+    if name:
+        click.echo(regime_for(name, 0.0).to_toml(), nl=False)
+        return
+    for line in _regime_lines():
+        click.echo(line)
 
 
 @commands.command()
@@ -202,16 +273,43 @@ def main() -> None:
     >>> print(CliRunner().invoke(commands, ["forecast"]).exit_code)
     2
     """
+    _listen()
     status: Any = INTERRUPTED
     with suppress(KeyboardInterrupt):  # one that comes before a command has begun
         try:
             commands(prog_name="sector-risk")
         except SystemExit as end:
             status = end.code
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError, KeyboardInterrupt):
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status or 0)  # all is written; an orderly end of the compiler would cost a third of a second
+
+
+def _listen() -> None:
+    """Have interrupts remembered, and say nothing of those that Python drops: they are asked for later."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody wants none
+        signal.signal(signal.SIGINT, _INTERRUPT)
+    usual = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else usual(lost)
+
+
+def _regime_lines() -> Iterator[str]:
+    """The bundled regimes with their rules, the rules in none of them, and the names that a file may use."""
+    from textwrap import wrap
+
+    from sector_risk.readings import rule_words
+    from sector_risk.regimes.regime import BUNDLED, REGIMES
+
+    for name, regime in REGIMES.items():
+        yield f"{name}:" if regime.rules else f"{name}: no rules"
+        yield from (f"  {rule_words(rule)}" for rule in regime.rules)
+    used = {rule.name for regime in REGIMES.values() for rule in regime.rules}
+    yield "in none of these:"
+    yield from (f"  {rule_words(rule())}" for name, rule in BUNDLED.items() if name not in used)
+    yield "names of rules in a file:"
+    yield from wrap(", ".join(BUNDLED), 80, initial_indent="  ", subsequent_indent="  ")
+    yield "to start a file: sector-risk regimes 2019-20 > mine.toml"
 
 
 def _load(panel: Path | None, case: str | None, year: str | None) -> "xr.Dataset":
@@ -288,11 +386,15 @@ def _write(result: "xr.Dataset", page: "Callable[[], Figure]", output: Path | No
     """Write both files under temporary names and rename them together at the end: all or nothing."""
     from sector_risk.files import write_forecast, written_beside
 
+    written = click.get_current_context().meta.setdefault(WRITTEN, [])
     with ExitStack() as renames:
         if output:
             write_forecast(result, renames.enter_context(written_beside(output)))
         if plot:
             page().savefig(renames.enter_context(written_beside(plot)))
+        with _INTERRUPT.kept_for_later():
+            renames.close()
+            written += [path for path in (output, plot) if path]
 
 
 def _print(parts: "list[RenderableType]") -> None:
@@ -304,14 +406,16 @@ def _print(parts: "list[RenderableType]") -> None:
 
 
 @contextmanager
-def _progress(shown: bool) -> Iterator[Callable[[int, int], None] | bool]:
-    """Show a bar on standard error where someone can see it, and only for a run of more than a second."""
-    if not (shown and sys.stderr.isatty()):
-        yield False
-        return
-    bar = _LateBar()
+def _progress(shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Ask after each block if an interrupt came; show a bar on standard error where someone can see it."""
+    bar = _LateBar(after=1.0 if shown and sys.stderr.isatty() else math.inf)
+
+    def block_done(done: int, total: int) -> None:
+        _INTERRUPT.check()
+        bar.update(done, total)
+
     try:
-        yield bar.update
+        yield block_done
     finally:
         bar.stop()
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,7 +110,14 @@ def write_forecast(forecast: xr.Dataset, path: Path) -> None:
     if path.suffix == ".nc":
         forecast.to_netcdf(path, engine="h5netcdf")
     else:
-        forecast.to_zarr(path, mode="w", zarr_format=2)  # format 3 has no settled way to store text
+        _write_store(forecast, path)
+
+
+def _write_store(forecast: xr.Dataset, path: Path) -> None:
+    """Write a Zarr store. Zarr has a thread of its own that an interrupt does not stop: wait for it to end."""
+    with ThreadPoolExecutor(1) as writer:
+        # Format 3 has no settled way to store text.
+        writer.submit(forecast.to_zarr, path, mode="w", zarr_format=2).result()
 
 
 def check_target(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FORECAST_SUFFIXES) -> Path:

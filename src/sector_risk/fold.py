@@ -3,13 +3,15 @@
 opening -> rules before the plan -> plan -> rules before the year -> pressures -> rules after the year -> state
 """
 
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.kernels import opening, pressure, reduce
 from sector_risk.part_rows import PartRows
 from sector_risk.prepare import N_YEARLY_STREAMS, sector_normal, shared_randomness
-from sector_risk.regimes import Block
+from sector_risk.regimes import BUNDLED, Block
 from sector_risk.run import DTYPES, F32, Draws, Run
 from sector_risk.user_pressure import user_pressure
 
@@ -28,10 +30,12 @@ class Fold:
 
     def run_block(self, out: Draws, first: int) -> None:
         """Run all years of the block that starts at draw `first`."""
-        self.block.first_draw = first
-        self.block.control_total[:] = 1.0
-        for values in self.block.state.values():
-            values[:] = 0
+        block = self.block
+        block.first_draw = first
+        block.control_total[:] = 1.0
+        plans, positions = (block.opening, block.plan, block.efficiency_plan), (block.position, block.quarter_variance)
+        for values in (*plans, *positions, block.position_before_support, *block.state.values()):
+            values[:] = 0  # what a rule finds must not depend on how draws are cut into blocks
         for year in range(len(self.run.prepared.years)):
             self.run_year(out, year)
 
@@ -50,8 +54,16 @@ class Fold:
         for settings, rule in acting:
             rule.after_year(block)
             if settings.pays:
-                block.position += block.paid[settings.name]
+                block.position += self.checked_payments(settings.name)
         self.keep(out, year)
+
+    def checked_payments(self, name: str) -> F32:
+        """Return what a rule paid; one of the user's is looked at first, for a fund cannot pay less than nought."""
+        paid = self.block.paid[name]
+        if name not in BUNDLED and not (paid >= 0.0).all():  # nor is what is not a number above nought
+            least = float(np.nanmin(paid)) if np.isfinite(paid).any() else np.nan
+            raise ValueError(f"rule {name!r} must pay nought or more to every trust in every draw; it paid {least:g}")
+        return paid
 
     def open_year(self, year: int) -> None:
         """Reset what belongs to a year, and open it from the last year's underlying position."""
@@ -111,8 +123,19 @@ class Fold:
             kept[year, ..., columns] = block.state[name]
         sector = np.zeros((5, self.size))
         reduce.sector_block(block.position_before_support, block.position, self.underlying, sector)
+        if not np.isfinite(sector).all():
+            rules = ", ".join(sorted(acting)) or "none"
+            raise ValueError(f"positions of {block.label} are not finite; rules that acted: {rules}")
         out.sector[year, :, columns] = sector
         out.central[year, columns] = block.central
+
+
+class Funds(dict[str, F32]):
+    """What each fund pays; a rule that is no fund is told how to become one."""
+
+    def __missing__(self, name: str) -> F32:
+        """Refuse a name under which no rule of the regime pays."""
+        raise KeyError(f"no rule {name!r} pays: a rule that pays has pays = True, and pays under its own name")
 
 
 def empty_block(run: Run, size: int) -> Block:
@@ -142,6 +165,6 @@ def empty_block(run: Run, size: int) -> Block:
         position_before_support=room(),
         position=room(),
         central=np.zeros(size),
-        paid={name: room() for name in run.funds},
+        paid=MappingProxyType(Funds({name: room() for name in run.funds})),
         state=state,
     )

@@ -53,7 +53,7 @@ class PartRows:
             position_before_support=self.before,
             underlying=self.underlying,
             quarter_variance=self.quarters,
-            sector_variance=np.zeros((12, self.size)),
+            sector_variance=np.zeros((out.sector_variance.shape[1], self.size)),
             efficiency_delivered=np.zeros(self.size),
         )
 

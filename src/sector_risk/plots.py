@@ -5,6 +5,7 @@ was found. Nothing here touches matplotlib's global state: pictures can be made 
 """
 
 import os
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +15,19 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.files import check_target, written_beside
-from sector_risk.readings import effect_label, money, most_at_risk, sector_effects, sector_plan
+from sector_risk.projection_summary import projection_faults
+from sector_risk.readings import (
+    counted_draws,
+    effect_label,
+    money,
+    most_at_risk,
+    regime_name,
+    sector_effects,
+    sector_plan,
+)
+from sector_risk.summary import forecast_faults
 
 __all__ = ["plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"]
 
@@ -24,6 +36,11 @@ BLUE, ADVERSE, FAVOURABLE, PLAN = "#005eb8", "#c0392b", "#00837a", "#212b32"
 
 MONTH_NAMES = ("Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb", "Mar")
 FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
+NEEDED_BY_FAN = ("sector_ytd", "sector_plan_ytd", "sector_position")
+NEEDED_BY_WATERFALL = ("contribution", "support", "plan", "sector_plan_ytd")
+NEEDED_BY_LEAGUE = ("position", "plan", "planned_support")
+NEEDED_BY_PROJECTION = ("sector_position", "sector_underlying", "deficit_count")
+BANDS = "Dark band: half of the draws. Light band: nine in ten."
 _END_LABEL: dict[str, Any] = {
     "va": "center",
     "fontsize": 9.5,
@@ -60,6 +77,8 @@ def plot_forecast(
 
     Raises
     ------
+    InputError
+        It is not a forecast, or what is given as its summary is not one.
     ValueError, OSError
         `path` has another ending or cannot be written.
 
@@ -70,6 +89,7 @@ def plot_forecast(
     >>> len(plot_forecast(forecast).axes)
     3
     """
+    _check_forecast(forecast, dict.fromkeys((*NEEDED_BY_FAN, *NEEDED_BY_WATERFALL, *NEEDED_BY_LEAGUE)))
     target = None if path is None else check_target(path, (".png", ".pdf", ".svg"))
     layout = ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.15, rect=(0, 0.03, 1, 0.97))
     figure = Figure(figsize=(14, 8.4), dpi=150, layout=layout, facecolor="white")
@@ -101,6 +121,8 @@ def plot_projection(projection: xr.Dataset, path: str | os.PathLike[str] | None 
 
     Raises
     ------
+    InputError
+        It is not a projection.
     ValueError, OSError
         `path` has another ending or cannot be written.
 
@@ -111,6 +133,7 @@ def plot_projection(projection: xr.Dataset, path: str | os.PathLike[str] | None 
     >>> [ax.get_ylabel() for ax in plot_projection(path).axes]
     ['Year-end position, £m', 'Trusts in deficit']
     """
+    raise_if_any(projection_faults(projection, NEEDED_BY_PROJECTION, "plot_forecast"))
     target = None if path is None else check_target(path, (".png", ".pdf", ".svg"))
     layout = ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.15, rect=(0, 0.03, 1, 0.97))
     figure = Figure(figsize=(10, 8.4), dpi=150, layout=layout, facecolor="white")
@@ -146,6 +169,7 @@ def plot_fan(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     >>> ax.get_ylabel()
     'Year to date, £m'
     """
+    _check_forecast(forecast, NEEDED_BY_FAN)
     ax = _axes(ax)
     months = forecast.month.values
     p5, p25, p50, p75, p95 = np.quantile(forecast.sector_ytd.values, FAN, axis=1)
@@ -159,7 +183,7 @@ def plot_fan(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_xticks(months, [MONTH_NAMES[month - 1] for month in months])
     ax.set_xlim(months[0], months[-1] + 0.25 * (months[-1] - months[0]))
     ax.set_ylabel("Year to date, £m")
-    return _finish(ax, _fan_title(forecast), "Dark band: half of the draws. Light band: nine in ten.", grid="y")
+    return _finish(ax, _fan_title(forecast), f"Expected: the mean; line: the median. {BANDS}", grid="y")
 
 
 def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -184,6 +208,7 @@ def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()][0]
     'Plan'
     """
+    _check_forecast(forecast, NEEDED_BY_WATERFALL)
     ax = _axes(ax)
     effects = sector_effects(forecast).mean("draw")
     plan = sector_plan(forecast)
@@ -235,6 +260,8 @@ def plot_league(
     >>> len(ax.get_yticks())
     5
     """
+    _check_forecast(forecast, NEEDED_BY_LEAGUE)
+    _check_summary(summary)
     ax = _axes(ax)
     worst = most_at_risk(_summary(forecast) if summary is None else summary, count)
     p5, p25, p75, p95 = (
@@ -263,7 +290,7 @@ def _draw_position(projection: xr.Dataset, ax: Axes) -> None:
     _label_ends(ax, x[-1], ends | {"underlying": underlying[-1], "breakeven": 0.0}, line=0.05)
     ax.set_ylabel("Year-end position, £m")
     title = f"Provider sector: expected {_first_and_last(projection, 'sector_position')}"
-    note = "Dark band: half of the draws. Light band: nine in ten. Grey line: expected underlying position."
+    note = f"Expected: the mean; line: the median. {BANDS} Grey line: expected underlying position."
     _finish(ax, title, note, grid="y")
 
 
@@ -276,7 +303,8 @@ def _draw_count(projection: xr.Dataset, ax: Axes) -> None:
     ax.set_ylabel("Trusts in deficit")
     trusts = f" of {projection.sizes['trust']}"
     title = f"Trusts in deficit: expected {_first_and_last(projection, 'deficit_count', trusts)}"
-    _finish(ax, title, "A deficit is one of £5,000 or more, after support.", grid="y")
+    note = "Expected: the mean; line: the median. A deficit is one of £5,000 or more, after support."
+    _finish(ax, title, note, grid="y")
 
 
 def _bands_by_year(projection: xr.Dataset, name: str, ax: Axes) -> tuple[np.ndarray[Any, Any], dict[str, float]]:
@@ -299,6 +327,17 @@ def _first_and_last(projection: xr.Dataset, name: str, unit: str = "") -> str:
     expected, years = projection[name].mean("draw").values, projection.year.values
     first = f"{_money(expected[0])}{unit} in {years[0]}"
     return first if len(years) == 1 else f"{first} and {_money(expected[-1])} in {years[-1]}"
+
+
+def _check_forecast(forecast: xr.Dataset, needed: Iterable[str]) -> None:
+    raise_if_any(forecast_faults(forecast, needed, "plot_projection"))
+
+
+def _check_summary(summary: xr.Dataset | None) -> None:
+    """Refuse what is not the summary of a forecast; none at all will do."""
+    if summary is not None and "expected_shortfall" not in summary:
+        remedy = "Give what summarise made of the forecast, or leave it out."
+        raise InputError([Fault("summary", "not the summary of a forecast", "", remedy, variable="summary")])
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -384,6 +423,7 @@ def _short(code: str, name: str, most: int = 26) -> str:
 
 
 def _footnote(forecast: xr.Dataset) -> str:
-    draws = f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}"
+    who = f"{forecast.sizes['trust']} trusts, {counted_draws(forecast.sizes['draw'])}, seed {forecast.attrs['seed']}"
     synthetic = " Trusts are synthetic." if forecast.attrs.get("synthetic") else ""
-    return f"GBP million after support; surplus positive, deficit negative. {draws}.{synthetic}"
+    signs = "GBP million after support; surplus positive, deficit negative."
+    return f"{signs} Rules: {regime_name(forecast.attrs)}. {who}.{synthetic}"

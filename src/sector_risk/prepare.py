@@ -16,7 +16,7 @@ from sector_risk.faults import Fault, InputError
 from sector_risk.kernels import opening, pressure
 from sector_risk.kernels.random import YEAR, group_label, label_hash, label_hashes, normals_block, stream_key
 from sector_risk.panel import by_successor
-from sector_risk.panel.fill import efficiency_rate
+from sector_risk.panel.fill import NOT_STATED, efficiency_rate
 from sector_risk.regimes import Context, Panel
 from sector_risk.schema import is_year_label, year_labels
 
@@ -24,7 +24,6 @@ F32 = np.float32
 F64 = NDArray[np.float64]
 MONTHS = np.arange(1, 13)
 TINY = 1e-12
-NOT_STATED = "not stated"
 N_YEARLY_STREAMS = len(pressure.STREAMS) - 1
 DRIVER_OF = (0, 0, 0, 3, 1, 1, 2)
 """Position in FACTOR_DRIVERS of the driver whose dependence each variate of the pressure kernel has."""
@@ -147,12 +146,14 @@ def trust_context(
         numbers = panel_numbers(trusts, assumptions)
     codes = [str(code) for code in trusts["trust"].values]
     system = [f"own:{code}" if s == NOT_STATED else s for code, s in zip(codes, trusts["system"].values, strict=True)]
+    turnover = np.outer(assumptions.outlook.turnover_index(years), numbers["turnover"])
+    turnover.flags.writeable = False  # all threads and blocks share it, and rules read it
     return Context(
         codes=codes,
         panel=numbers,
         seed=seed,
         years=year_labels(first_year(panel, years), years),
-        turnover=np.outer(assumptions.outlook.turnover_index(years), numbers["turnover"]),
+        turnover=turnover,
         system=rows_of(system),
         region=rows_of(trusts["region"].values.tolist()),
     )

@@ -7,7 +7,7 @@ import xarray as xr
 
 from sector_risk.assumptions import Assumptions
 from sector_risk.faults import InputError
-from sector_risk.milestones import LONG_TERM_PLAN, Milestone, Path
+from sector_risk.milestones import LONG_TERM_PLAN, Milestone, SectorPath
 from sector_risk.panel import check_panel
 from sector_risk.regimes import Regime, horizon_faults
 from sector_risk.results import Variables, label_projection, provenance
@@ -54,12 +54,15 @@ def project(
         `support_by_fund` on (year, fund, trust, draw); what the regime's rules report (for example `debt`, `interest`,
         `turnaround_chosen`, `segment`); on (year, draw): `sector_position`, `sector_position_before_support`,
         `sector_underlying`, `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`, `central_effect` (what
-        rules save the centre); `sector_contribution` on (year, driver, draw); `milestone_met` on (milestone, draw).
+        rules save the centre); `sector_contribution` on (year, driver, draw); `milestone_met` on (milestone, draw);
+        `turnover` on (year, trust).
 
     Raises
     ------
     InputError
         With every fault of panel and settings; also where a rule would act in none of the years.
+    ValueError
+        If a milestone's function does not give a flag for each draw.
 
     Examples
     --------
@@ -73,7 +76,7 @@ def project(
     """
     assumptions = Assumptions() if assumptions is None else assumptions
     check_settings(
-        "project", assumptions, years=years, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size
+        "project", assumptions, regime, years=years, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size
     )
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, regime, years=years, n_draws=n_draws, seed=seed, by_trust=False)
@@ -93,8 +96,8 @@ def milestone_variables(draws: Draws, years: tuple[str, ...], milestones: tuple[
     within = [milestone for milestone in milestones if milestone.within(years)]
     if not within:
         return {}
-    path = Path(years, draws.sector[:, 1], draws.sector[:, 2])
-    met = np.array([milestone.met(path, milestone.year) for milestone in within])
+    path = SectorPath(years, draws.sector[:, 1], draws.sector[:, 2])
+    met = np.array([milestone.flags(path) for milestone in within])
     return {
         "milestone_met": (("milestone", "draw"), met),
         "milestone": ("milestone", np.array([milestone.name for milestone in within], dtype=object)),

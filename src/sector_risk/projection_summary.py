@@ -1,7 +1,8 @@
 """Summaries of a projection: the sector, every trust and the milestones, by year."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,39 @@ from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.kernels.moments import BELOW, MEAN, SD, moments
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.schema import PROJECTION_SUMMARY
+from sector_risk.schema import AMOUNT_SIGN, MONEY, PROJECTION_SUMMARY, VariableSpec
 from sector_risk.summary import binomial_se, by_row, quantile_faults, quantiles_of
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
 Variables = dict[str, tuple[tuple[str, ...], F64]]
 NEEDED = ("position", "support_by_fund", "sector_position", "sector_underlying", "deficit_count", "gross_deficit")
+SEGMENT_4 = 4
 NOT_FINITE = ("draws are not finite", "NaN or infinity", "Give a projection as project made it, with no draw masked.")
 ROWS = 32  # measured at a time by a thread
+_YEAR, _YEAR_TRUST = ("year",), ("year", "trust")
+_ERROR = "Monte Carlo standard error of the trust's probability"
+
+OF_RULES: Mapping[str, VariableSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            VariableSpec("p_segment_4", _YEAR_TRUST, "1", "trust: probability of oversight segment 4"),
+            VariableSpec("p_segment_4_se", _YEAR_TRUST, "1", _ERROR),
+            VariableSpec("segment_4_count_mean", _YEAR, "1", "expected number of trusts in oversight segment 4"),
+            VariableSpec("p_in_programme", _YEAR_TRUST, "1", "trust: probability of the improvement programme"),
+            VariableSpec("p_in_programme_se", _YEAR_TRUST, "1", _ERROR),
+            VariableSpec("in_programme_count_mean", _YEAR, "1", "expected number of trusts inside the programme"),
+            VariableSpec(
+                "debt_mean", _YEAR_TRUST, MONEY, "trust: expected loans at the year end", sign="owed positive"
+            ),
+            VariableSpec("interest_mean", _YEAR_TRUST, MONEY, "trust: expected interest paid", sign=AMOUNT_SIGN),
+            VariableSpec("sector_debt_mean", _YEAR, MONEY, "expected loans of all trusts", sign="owed positive"),
+            VariableSpec("sector_interest_mean", _YEAR, MONEY, "expected interest of all trusts", sign=AMOUNT_SIGN),
+        )
+    }
+)
+"""What is said of variables that only some rules report."""
 
 
 def summarise_projection(
@@ -49,6 +74,10 @@ def summarise_projection(
         * On (year, fund): `support_mean`.
         * On (year, trust): `mean`, `p_deficit`, `p_deficit_se`.
         * On `milestone`, if the projection has any: `p_milestone`, `p_milestone_se`.
+        * Where rules report it, at the year end, on (year, trust): `p_segment_4` and `p_in_programme` with their errors
+          `p_segment_4_se` and `p_in_programme_se`, `debt_mean`, `interest_mean` (paid in the year); added up over
+          trusts, on `year`: `segment_4_count_mean`, `in_programme_count_mean`, `sector_debt_mean`,
+          `sector_interest_mean`.
 
     Raises
     ------
@@ -69,33 +98,37 @@ def summarise_projection(
     levels = np.asarray(quantiles, dtype=float)
     check_projection(projection, levels)
     variables = _sector(projection, levels) | _support(projection) | _trusts(projection) | _milestones(projection)
+    variables |= _chances(projection) | _loans(projection)
     _check_whole(variables)
     labels = {name: values for name, values in projection.coords.items() if name in PROJECTION_SUMMARY}
     summary = xr.Dataset(variables, labels | {"quantile": levels}, attrs=projection.attrs)
+    described = {**PROJECTION_SUMMARY, **OF_RULES}
     for name in summary.variables:
-        summary[name].attrs = PROJECTION_SUMMARY[str(name)].attrs
+        summary[name].attrs = described[str(name)].attrs
     return summary
 
 
 def check_projection(projection: xr.Dataset, levels: F64) -> None:
     """Raise one `InputError` for all that keeps a projection from being summarised."""
-    faults = [*_kind_faults(projection), *quantile_faults("summarise_projection", levels)]
+    faults = [*projection_faults(projection, NEEDED, "summarise"), *quantile_faults("summarise_projection", levels)]
     faults += [] if faults else _finite_faults(projection)
     raise_if_any(faults)
 
 
-def _kind_faults(projection: xr.Dataset) -> Iterable[Fault]:
-    """Yield what is missing, or that it is something else altogether."""
-    if "year" not in projection.dims:
-        if "year" in projection.coords:
-            remedy = 'Select years as a list, such as projection.sel(year=["2019-20"]).'
-            yield Fault("projection", "one year without its dimension", "", remedy, variable="year")
-        else:
-            remedy = "Use summarise for what simulate gave, and this for what project gave."
-            yield Fault("projection", "a forecast of one year", "", remedy, variable="year")
-        return
-    for name in (name for name in NEEDED if name not in projection):
-        yield Fault("projection", "variable is missing", name, "Give a projection made by project.", variable=name)
+def projection_faults(projection: xr.Dataset, needed: Iterable[str], instead: str) -> list[Fault]:
+    """Return a fault for each variable that is missing, or one if it is not a projection at all.
+
+    `instead` is the function that takes a forecast.
+    """
+    if "year" in projection.dims:
+        missing = [name for name in needed if name not in projection]
+        remedy = "Give a projection made by project."
+        return [Fault("projection", "variable is missing", name, remedy, variable=name) for name in missing]
+    if "year" in projection.coords:
+        remedy = 'Select years as a list, such as projection.sel(year=["2019-20"]).'
+        return [Fault("projection", "one year without its dimension", "", remedy, variable="year")]
+    remedy = f"Use {instead} for what simulate gave, and this for what project gave."
+    return [Fault("projection", "a forecast of one year", "", remedy, variable="year")]
 
 
 def _finite_faults(projection: xr.Dataset) -> list[Fault]:
@@ -166,6 +199,28 @@ def _milestones(projection: xr.Dataset) -> Variables:
     p = projection["milestone_met"].mean("draw").values
     error = binomial_se(p, projection.sizes["draw"])
     return {"p_milestone": (("milestone",), p), "p_milestone_se": (("milestone",), error)}
+
+
+def _chances(projection: xr.Dataset) -> Variables:
+    """How probable it is, where rules say, that a trust is in segment 4 or inside the programme; and how many are."""
+    found: Variables = {}
+    for name, reported, least in (("segment_4", "segment", SEGMENT_4), ("in_programme", "programme_status", 1)):
+        if reported in projection:
+            p = (projection[reported] >= least).mean("draw").transpose(*_YEAR_TRUST).values
+            found[f"p_{name}"] = _YEAR_TRUST, p
+            found[f"p_{name}_se"] = _YEAR_TRUST, binomial_se(p, projection.sizes["draw"])
+            found[f"{name}_count_mean"] = _YEAR, p.sum(axis=1)
+    return found
+
+
+def _loans(projection: xr.Dataset) -> Variables:
+    """Every trust's expected loans and interest, and their sums."""
+    found: Variables = {}
+    for name in (name for name in ("debt", "interest") if name in projection):
+        mean = projection[name].mean("draw", dtype=float).transpose(*_YEAR_TRUST).values
+        found[f"{name}_mean"] = _YEAR_TRUST, mean
+        found[f"sector_{name}_mean"] = _YEAR, mean.sum(axis=1)
+    return found
 
 
 def _check_whole(variables: Variables) -> None:

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_FIGURE",
     "SUPPORT_EFFECT",
+    "counted_draws",
     "data_notes",
     "effect_label",
     "is_whole_sector",
     "money",
     "most_at_risk",
+    "most_likely",
     "plan_after_support",
+    "regime_name",
     "review_list",
     "rule_words",
     "rules_in_force",
@@ -139,6 +142,41 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     return trusts.isel(unit=worst_first[:count])
 
 
+def most_likely(summary: xr.Dataset, chance: str, year: str, count: int = 5) -> xr.Dataset:
+    """The trusts for which something is most probable in a year; of equals, the one with the worse position.
+
+    Parameters
+    ----------
+    summary : xarray.Dataset
+        What `sector_risk.summarise_projection` gave.
+    chance : str
+        A probability on (year, trust), such as `p_deficit`.
+    year : str
+        Which year.
+    count : int
+        How many trusts at most; one without any chance is not listed.
+
+    Returns
+    -------
+    xarray.Dataset
+        The year's rows of `summary` for those trusts, the most probable first.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> p, mean = [[0.2, 0.9, 0.9, 0.0]], [[-1.0, -2.0, -5.0, 3.0]]
+    >>> summary = xr.Dataset(
+    ...     {"p_deficit": (("year", "trust"), p), "mean": (("year", "trust"), mean)},
+    ...     coords={"year": ["2018-19"], "trust": ["A1", "B2", "C3", "D4"]},
+    ... )
+    >>> most_likely(summary, "p_deficit", "2018-19").trust.values.tolist()
+    ['C3', 'B2', 'A1']
+    """
+    chosen = summary.sel(year=year)
+    order = np.lexsort((chosen["mean"].values, -chosen[chance].values))
+    return chosen.isel(trust=order[chosen[chance].values[order] > 0.0][:count])
+
+
 def review_list(forecast: xr.Dataset, per_region: int = 3) -> xr.Dataset:
     """The trusts of each region that most often miss their plan: whom to call to a quarter 1 review.
 
@@ -207,6 +245,17 @@ def rules_in_force(attrs: Mapping[Hashable, Any]) -> str:
     regime = json.loads(attrs["regime"])
     rules = ", ".join(rule["rule"].replace("_", " ") for rule in regime["rules"])
     return f"{regime['name']} ({rules})" if rules else str(regime["name"])
+
+
+def regime_name(attrs: Mapping[Hashable, Any]) -> str:
+    """Name the regime of a forecast or a projection.
+
+    Examples
+    --------
+    >>> regime_name({"regime": '{"name": "2018-19", "rules": [{"rule": "sustainability_funding"}]}'})
+    '2018-19'
+    """
+    return str(json.loads(attrs["regime"])["name"])
 
 
 def worst_total(forecast: xr.Dataset, count: int = 30) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -331,6 +380,15 @@ def money(value: float, decimals: int = 0) -> str:
     return text if float(text.replace(",", "")) else text.lstrip("-")
 
 
+def counted_draws(count: int) -> str:
+    """Write how many draws there are.
+
+    >>> counted_draws(1), counted_draws(10_000)
+    ('1 draw', '10,000 draws')
+    """
+    return f"{count:,} draw" if count == 1 else f"{count:,} draws"
+
+
 def data_notes(attrs: Mapping[Hashable, Any], *, brief: bool = False) -> Iterator[str]:
     """Say what to know of the assumptions, and what was filled in, left out, or read and not used yet.
 
@@ -339,7 +397,7 @@ def data_notes(attrs: Mapping[Hashable, Any], *, brief: bool = False) -> Iterato
     attrs : mapping
         The attributes of a panel or a forecast.
     brief : bool
-        Whether to name the variables with a default in one line, without their rules.
+        Whether to name together what was filled silently.
 
     Yields
     ------
@@ -353,19 +411,31 @@ def data_notes(attrs: Mapping[Hashable, Any], *, brief: bool = False) -> Iterato
     ...     print(line)
     Filled: turnover, by type median
     Read but not used yet: actual
+    >>> filled = '{"system": "not stated (all 2 trusts)", "pay_afc": "a share of turnover (all 2 trusts)"}'
+    >>> list(data_notes(attrs | {"filled": filled, "not_used_yet": "[]"}, brief=True))
+    ['Filled by default (all 2 trusts): system, not stated; pay_afc, a share of turnover']
     """
     yield from json.loads(attrs.get("notes", "[]"))
     filled = json.loads(attrs["filled"])
     shown = {name: rule for name, rule in filled.items() if name in WARNED} if brief else filled
     for name, rule in shown.items():
         yield f"Filled: {name}, by {rule}"
-    if len(shown) < len(filled):
-        yield f"Default used for: {', '.join(name for name in filled if name not in shown)}"
+    yield from _silent_lines({name: rule for name, rule in filled.items() if name not in shown})
     left_out, not_used = (json.loads(attrs[key]) for key in ("left_out", "not_used_yet"))
     if left_out:
         yield f"Left out, {len(left_out)} in all: {_some(left_out)}"
     if not_used:
         yield f"Read but not used yet: {', '.join(not_used)}"
+
+
+def _silent_lines(filled: Mapping[str, str]) -> Iterator[str]:
+    """One line for each group of trusts with gaps; a rule says in brackets at its end which they are."""
+    groups: dict[str, list[str]] = {}
+    for name, sentence in filled.items():
+        rule, bracket, whose = sentence.rpartition(" (")
+        groups.setdefault(bracket + whose if bracket else "", []).append(f"{name}, {rule if bracket else sentence}")
+    for whose, said in groups.items():
+        yield f"Filled by default{whose}: {'; '.join(said)}"
 
 
 def _some(items: Sequence[object], most: int = 8) -> str:

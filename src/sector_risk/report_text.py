@@ -6,6 +6,7 @@ Sector figures are GBP million without decimals, trusts have one, and a chance o
 
 import math
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from rich.text import Text
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.readings import (
     NO_FIGURE,
+    counted_draws,
     data_notes,
     effect_label,
     is_whole_sector,
@@ -35,11 +37,14 @@ from sector_risk.readings import (
 FEW_DRAWS = 1_000
 WORST = 30  # whose deficits were set against the sector's in January 2019
 LABEL_WIDTH = 28  # what the other columns leave of 80
+NO_RULES = ", since the panel has no support allocations; choose others with --regime"
 
 __all__ = ["headline", "probability", "report"]
 
 
-def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = ()) -> list[RenderableType]:
+def report(
+    forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = (), *, regime_asked: bool = True
+) -> list[RenderableType]:
     """Everything that `sector-risk forecast` prints, in order, ready for a rich console.
 
     Parameters
@@ -50,6 +55,8 @@ def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = 
         What `sector_risk.summarise` made of it, with the 5% and 95% quantiles.
     written : sequence of pathlib.Path
         The files that were written, to be named at the end.
+    regime_asked : bool
+        Whether the rules were asked for; where they were not, and there are none, the page says why.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def report(forecast: xr.Dataset, summary: xr.Dataset, written: Sequence[Path] = 
         summary = summary.isel(unit=summary.level.values != "nhs")
     return [
         Text(title(forecast, forecast.attrs["year"]), style="bold"),
-        *(Text(line) for line in about(forecast)),
+        *(Text(line) for line in about(forecast, regime_asked)),
         "",
         *(Text(line) for line in headline(forecast, summary)),
         "",
@@ -151,6 +158,33 @@ def probability(share: float, n_draws: int) -> str:
     return f"{percent:.0f}%" if 1 <= percent <= 99 else f"{percent:.1f}%"
 
 
+def chance_error(share: float, n_draws: int) -> str:
+    """Write the Monte Carlo error (95%) of a chance in points.
+
+    Of a chance that no draw or every draw showed, it is the rule of three: up to 3/n.
+
+    Parameters
+    ----------
+    share : float
+        Share of draws, from 0 to 1.
+    n_draws : int
+        How many draws there were; of one alone nothing can be said.
+
+    Returns
+    -------
+    str
+        Points, with one decimal, or with one figure if there are fewer than a tenth.
+
+    Examples
+    --------
+    >>> chance_error(0.25, 10_000), chance_error(0.0, 10_000), chance_error(1.0, 700)
+    ('0.8 points', 'under 0.03 points', 'under 0.5 points')
+    """
+    if 0 < round(share * n_draws) < n_draws:
+        return f"{_decimal(196 * math.sqrt(share * (1 - share) / n_draws), ROUND_HALF_EVEN)} points"
+    return f"under {_decimal(min(99.0, 300 / n_draws), ROUND_CEILING)} points"
+
+
 def title(result: xr.Dataset, years: str) -> str:
     """Say of whom, when and what the page speaks.
 
@@ -164,18 +198,26 @@ def title(result: xr.Dataset, years: str) -> str:
     return f"{who}, {when}: the year-end position, GBP million"
 
 
-def about(forecast: xr.Dataset) -> Iterable[str]:
+def about(forecast: xr.Dataset, regime_asked: bool = True) -> Iterable[str]:
     """Say how many trusts and draws there are, how to read signs, which rules hold, and if trusts are synthetic."""
     yield (
-        f"{forecast.sizes['trust']} trusts, {forecast.sizes['draw']:,} draws, seed {forecast.attrs['seed']}. "
+        f"{forecast.sizes['trust']} trusts, {counted_draws(forecast.sizes['draw'])}, seed {forecast.attrs['seed']}. "
         "Surplus positive, deficit negative; after support unless said."
     )
-    yield f"Rules: {rules_in_force(forecast.attrs)}."
+    rules = rules_in_force(forecast.attrs)
+    why = "" if regime_asked or rules != "none" else NO_RULES
+    yield f"Rules: {rules}{why}."
     if forecast.attrs.get("synthetic"):
         yield (
             f"Bundled case {forecast.attrs['case']}: the trusts are synthetic. Together they match published "
             "totals; none of them is a real trust."
         )
+
+
+def _decimal(value: float, rounding: str) -> str:
+    """One decimal, or one figure if the value is below a tenth."""
+    place = min(-1, math.floor(math.log10(value)))
+    return f"{Decimal(repr(value)).quantize(Decimal(1).scaleb(place), rounding):f}"
 
 
 def _position_sentence(unit: xr.Dataset, n_draws: int) -> str:
@@ -203,7 +245,7 @@ def _count_sentence(forecast: xr.Dataset) -> str:
     total = money(forecast.gross_deficit.mean().item())
     return (
         f"Trusts in deficit: plan {planned}, expected {count.mean():.0f} of {forecast.sizes['trust']} "
-        f"(90% between {low:.0f} and {high:.0f}); their deficits add up to {total}."
+        f"(90% between {low:.0f} and {high:.0f}); their deficits alone, surpluses left out, add up to {total}."
     )
 
 
@@ -233,14 +275,15 @@ def _unit_table(heading: str, summary: xr.Dataset, n_draws: int, decimals: int =
 
 def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     """How sure the figures are, and what was done to the data on the way."""
-    error = 1.96 * _at_level(summary, "sector").mean_se.item()
-    points = max(196 * _at_level(summary, "sector").p_deficit_se.item(), 0.1)
+    sector = _at_level(summary, "sector")
     yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
     yield from few_draws(forecast)
-    yield (
-        f"Monte Carlo error (95%): {money(error, 1)} on the sector's expected position, {points:.1f} points "
-        "on its chance of breakeven. Doubt about the assumptions comes on top."
-    )
+    if forecast.sizes["draw"] > 1:
+        yield (
+            f"Monte Carlo error (95%): {money(1.96 * sector.mean_se.item(), 1)} on the sector's expected position, "
+            f"{chance_error(sector.p_deficit.item(), forecast.sizes['draw'])} on its chance of breakeven. Doubt about "
+            "the assumptions comes on top."
+        )
     held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
     if held > 0.5:
         yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
@@ -249,8 +292,9 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
 
 def few_draws(result: xr.Dataset) -> Iterable[str]:
     """Say so where there are too few draws for ranges and chances."""
-    if result.sizes["draw"] < FEW_DRAWS:
-        yield f"Only {result.sizes['draw']} draws: too few for ranges and chances; ask for {FEW_DRAWS:,} or more."
+    n_draws = result.sizes["draw"]
+    if n_draws < FEW_DRAWS:
+        yield f"Only {counted_draws(n_draws)}: too few for ranges and chances; ask for {FEW_DRAWS:,} or more."
 
 
 def _places(summary: xr.Dataset) -> xr.Dataset:
@@ -270,10 +314,18 @@ def _quantile(summary: xr.Dataset, level: float) -> xr.DataArray:
 
 
 def _labels(summary: xr.Dataset) -> list[str]:
-    """Code and name for a trust, the name alone where it says both."""
-    pairs = zip(summary.unit.values, summary.name.values, strict=True)
-    labels = (str(code) if str(name) in ("", str(code)) else f"{code} {name}" for code, name in pairs)
-    return [escape(label) for label in labels]
+    return [
+        escape(trust_label(code, name)) for code, name in zip(summary.unit.values, summary.name.values, strict=True)
+    ]
+
+
+def trust_label(code: object, name: object) -> str:
+    """Code and name of a trust, once where they are the same.
+
+    >>> trust_label("SYN001", "Synthetic trust 001"), trust_label("London", "London")
+    ('SYN001 Synthetic trust 001', 'London')
+    """
+    return str(code) if str(name) in ("", str(code)) else f"{code} {name}"
 
 
 def new_table(heading: str, *columns: str) -> Table:

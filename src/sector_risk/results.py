@@ -15,7 +15,6 @@ from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
 from sector_risk.panel.fill import income_uplift
-from sector_risk.prepare import Prepared
 from sector_risk.regimes import Regime
 from sector_risk.run import Draws, Run
 from sector_risk.schema import FORECAST, PROJECTION, WHOLE_SECTOR, VariableSpec
@@ -28,14 +27,9 @@ Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
 KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "reconfigured", "left_out", "not_used_yet")
 
 
-def label_forecast(
-    run: Run, draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset, support_path: np.ndarray
-) -> xr.Dataset:
-    """Return the forecast Dataset of a run of one year (see `simulate` for its variables).
-
-    `support_path` is the cumulative share, by month, of the support that plans expect.
-    """
-    plans = plan_variables(run.prepared, support_path)
+def label_forecast(run: Run, draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset) -> xr.Dataset:
+    """Return the forecast Dataset of a run of one year (see `simulate` for its variables)."""
+    plans = plan_variables(run)
     by_trust = {name: (dims[1:], values[0]) for name, (dims, values) in trust_variables(run, draws).items()}
     variables = by_trust | contribution_variables(draws) | sector_variables(draws, central, plans["sector_plan_ytd"][1])
     labels = coordinates(run, panel) | {"month": np.arange(1, 13), "action": list(central)}
@@ -119,14 +113,18 @@ def sector_variables(draws: Draws, central: dict[str, np.ndarray], plan_ytd: np.
     }
 
 
-def plan_variables(prepared: Prepared, support_path: np.ndarray) -> Variables:
-    """Plans beside the draws: the sector's with all support on offer, a trust's with what it agreed."""
-    panel = prepared.context.panel
-    support, agreed = panel["support_allocation"], panel["control_total_agreed"]
+def plan_variables(run: Run) -> Variables:
+    """Plans beside the draws: the sector's with all support on offer, a trust's with what it counts on.
+
+    What rules offer in the light of the draws, as the recovery fund does, is in neither.
+    """
+    context, panel = run.prepared.context, run.prepared.context.panel
+    on_offer = sum((rule.on_offer(context).sum() * rule.planned_path() for rule in run.rules), np.zeros(12))
+    counted_on = sum((rule.counted_on(context) for rule in run.rules), np.zeros(len(context.codes)))
     return {
-        "sector_plan_ytd": ("month", prepared.plan_path.sum(axis=0) + support.sum() * support_path),
+        "sector_plan_ytd": ("month", run.prepared.plan_path.sum(axis=0) + on_offer),
         "plan": ("trust", panel["plan"].copy()),
-        "planned_support": ("trust", support * agreed * support_path[-1]),
+        "planned_support": ("trust", counted_on),
         "turnover": ("trust", panel["turnover"].copy()),
         "efficiency_plan": ("trust", panel["efficiency_plan"].copy()),
     }
@@ -144,7 +142,7 @@ def coordinates(run: Run, panel: xr.Dataset) -> dict[str, object]:
     }
 
 
-def notes(panel: xr.Dataset, assumptions: Assumptions) -> list[str]:
+def notes(panel: xr.Dataset, assumptions: Assumptions, regime: Regime) -> list[str]:
     """What a reader of the result must know of the assumptions."""
     year, default = panel.attrs.get("year", ASSUMPTIONS_YEAR), Assumptions()
     kept = [name for name in ("pay", "centre") if getattr(assumptions, name) == getattr(default, name)]
@@ -155,8 +153,11 @@ def notes(panel: xr.Dataset, assumptions: Assumptions) -> list[str]:
     if sector_share(panel) < WHOLE_SECTOR:
         share = f"{100 * sector_share(panel):.0f}%"
         found.append(
-            f"These trusts have about {share} of the sector's turnover: central actions are for the whole NHS."
+            f"These trusts have about {share} of the sector's turnover: central actions, and pots and places in rules, "
+            "are for the whole NHS (a regime's `scaled` gives them their part)."
         )
+    if any(rule.name == "distress_loans" for rule in regime.rules) and "debt" not in panel:
+        found.append("The panel gives no debt: what is owed, and the interest, count borrowing from its year on.")
     return found
 
 
@@ -187,7 +188,7 @@ def provenance(
         "panel_hash": panel_hash(panel),
         "assumptions": assumptions.to_json(),
         "sector_share": round(sector_share(panel), 4),
-        "notes": json.dumps(notes(panel, assumptions)),
+        "notes": json.dumps(notes(panel, assumptions, regime)),
         "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in run.prepared.drivers}),
         "regime": regime.to_json(),
         "versions": library_versions(),

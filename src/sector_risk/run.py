@@ -23,7 +23,7 @@ class Run:
     rules: tuple[Rule, ...]
     acting: tuple[PreparedRule, ...]
     n_draws: int
-    by_trust: bool  # keep contributions by trust (of a single year), not only their sums over trusts
+    by_trust: bool  # keep contributions by trust and the sector by month (a single year), not only yearly sums
 
     def acting_in(self, label: str) -> list[tuple[Rule, PreparedRule]]:
         """Rules that do anything in a year, with their settings."""
@@ -59,7 +59,7 @@ class Draws:
     paid: F32  # (Y, fund, T, N)
     state: dict[str, NDArray[np.generic]]  # (Y, T, N) or (Y, N) by name of what rules report
     sector: F64  # (Y, 5, N): before support, position, deficit count, gross deficit, underlying
-    sector_variance: F64  # (Y, 12, N) year to date, before support
+    sector_variance: F64  # (Y, 12, N) year to date, before support; no months where contributions are not kept
     efficiency_delivered: F64  # (Y, N)
     central: F64  # (Y, N) what rules save the centre
 
@@ -84,7 +84,7 @@ class Draws:
                 v.name: np.empty(shape if v.dims[0] == "trust" else (years, n), DTYPES[v.kind]) for v in run.variables
             },
             sector=np.zeros((years, 5, n)),
-            sector_variance=np.zeros((years, 12, n)),
+            sector_variance=np.zeros((years, 12 if run.by_trust else 0, n)),
             efficiency_delivered=np.zeros((years, n)),
             central=np.zeros((years, n)),
         )

@@ -429,6 +429,7 @@ _OPTIONAL = (
         _TRUST,
         MONEY,
         "interim revenue loans outstanding at the start of the year",
+        default="0, where others say",
         low=0.0,
         aliases=("loans", "interim_loans"),
         sign="owed positive",
@@ -577,7 +578,7 @@ _OUTCOMES = (
         "nhs_position",
         _DRAW,
         MONEY,
-        "whole NHS against breakeven: provider sector plus central actions",
+        "whole NHS against breakeven: provider sector, central actions, and what rules save the centre",
         sign=BALANCE_SIGN,
     ),
     VariableSpec(

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import math
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from sector_risk.faults import Fault, InputError, as_sentence, nearest
@@ -63,8 +65,8 @@ class ByYear(Mapping[str, float]):
         return len(self._values)
 
     def __hash__(self) -> int:
-        """Hash: the values never change."""
-        return hash(tuple(self._values.items()))
+        """Hash: the values never change, and their order does not count."""
+        return hash(frozenset(self._values.items()))
 
     def __repr__(self) -> str:
         """Show the values."""
@@ -92,10 +94,12 @@ def assumption(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    any_length: bool = False,
 ) -> Any:
     """Declare a field of a settings class with its evidence and range.
 
-    A text is one of `choices` or, where there are none, a financial year or nothing ("").
+    A text is one of `choices` or, where there are none, a financial year or nothing (""). A list has as many values
+    as its default or, with `any_length`, one or more.
     """
     metadata = {
         "unit": unit,
@@ -104,6 +108,7 @@ def assumption(
         "low": low,
         "high": high,
         "choices": choices,
+        "any_length": any_length,
     }
     return field(default=default, metadata=metadata)
 
@@ -113,7 +118,7 @@ class Settings:
     """Base of groups of assumptions and of rules: fields made by `assumption`, and evidence for those changed.
 
     `evidence` maps a field's name to the `Evidence` for the value given here. A changed value without one is
-    logged as set by the user.
+    logged as set by the user. Lists and tables may be given as plain Python has them.
     """
 
     place: ClassVar[str] = "assumptions"
@@ -124,8 +129,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every value; all faults in one `InputError`."""
         for name, f in self.assumptions().items():
-            if isinstance(f.default, ByYear) and isinstance(getattr(self, name), Mapping):
-                object.__setattr__(self, name, ByYear(getattr(self, name)))
+            object.__setattr__(self, name, from_plain(getattr(self, name), f.default))
         faults = [*self._value_faults()] or [*self._relation_faults()]
         if faults:
             raise InputError(faults)
@@ -198,8 +202,10 @@ def _marginal_problem(value: Any, _default: Any, _limits: Any) -> str:
 
 
 def _tuple_problem(value: Any, default: Any, limits: Mapping[str, Any]) -> str:
+    if limits["any_length"] and isinstance(value, tuple) and value:
+        default = default[:1] * len(value)
     if not isinstance(value, tuple) or len(value) != len(default):
-        return f"must have {len(default)} values"
+        return "must have one value or more" if limits["any_length"] else f"must have {len(default)} values"
     return _first_problem(_problem(v, d, limits) for v, d in zip(value, default, strict=True))
 
 
@@ -260,6 +266,23 @@ _PROBLEMS: tuple[tuple[type, Any], ...] = (
 )
 
 
+def read_toml(source: str | Path, place: str) -> dict[str, Any]:
+    """Read TOML from a file, or from text (recognised by its line breaks or equals signs)."""
+    is_text = isinstance(source, str) and ("\n" in source or "=" in source)
+    text = str(source) if is_text else _read(Path(source))
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError([Fault(place, "not TOML", str(error), "Correct the line that is named.")]) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError([Fault(str(path), "cannot be read as text", str(error), "Give a TOML file.")]) from None
+
+
 def to_plain(value: Any) -> Any:
     """Return a value as JSON and TOML hold it."""
     if isinstance(value, Marginal):
@@ -294,7 +317,7 @@ def from_section(cls: type[Any], section: Mapping[str, Any], place: str, **fixed
         with_evidence = isinstance(given, Mapping) and "value" in given
         if with_evidence:
             faults += [unknown_key(f"{place}.{name}", key, ENTRY, cls.place) for key in given if key not in ENTRY]
-        values[name] = from_plain(given["value"] if with_evidence else given, known[name].default)
+        values[name] = given["value"] if with_evidence else given
         if with_evidence and ("source" in given or "confidence" in given):
             source, confidence = given.get("source", BY_USER.source), given.get("confidence", "U")
             evidence.append((name, Evidence(str(source), str(confidence))))

@@ -38,7 +38,8 @@ def simulate(
     assumptions : Assumptions, optional
         Default: `Assumptions()`, which describes 2018-19.
     regime : Regime or str, optional
-        Rules, or the name of a bundled regime. Default: "2018-19" if the panel has support allocations, else "none".
+        Rules, the name of a bundled regime or the path of a TOML file. Default: "2018-19" if the panel has support
+        allocations, whatever its year, else "none".
     n_draws : int
         Draws; more draws keep the first ones unchanged.
     seed : int
@@ -52,15 +53,22 @@ def simulate(
     -------
     Dataset
         GBP million, surplus positive. On (trust, draw), float32: `position`, `position_before_support`, `variance`
-        (the latter less plan), `support`, `one_off`; on (driver, trust, draw): `contribution`, which adds up over
-        `driver` to `variance`; on (draw), float64: `sector_position` (the sum of trusts), `nhs_position`
-        (with central actions), `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `sector_ytd` on
-        (month, draw); and the plan beside them. Attributes say how it was made.
+        (the latter less plan), `underlying`, `support`, `one_off`; `support_by_fund` on (fund, trust, draw); on
+        (driver, trust, draw): `contribution`, which adds up over `driver` to `variance`; what the regime's rules
+        report; on (draw), float64: `sector_position` (the sum of trusts), `sector_position_before_support`,
+        `sector_underlying`, `nhs_position` (with central actions and `central_effect`, what rules save the centre),
+        `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `central_action` on (action, draw);
+        `sector_ytd` on (month, draw); and the plan beside them. Attributes say how it was made.
 
     Raises
     ------
     InputError
         With every fault of panel and settings.
+
+    Warns
+    -----
+    InputWarning
+        Of rules that do nothing in the panel's year.
 
     Examples
     --------
@@ -72,13 +80,13 @@ def simulate(
     True
     """
     assumptions = Assumptions() if assumptions is None else assumptions
-    check_settings("simulate", assumptions, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size)
+    check_settings("simulate", assumptions, regime, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size)
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, regime, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
     draws = run_draws(run, threads, block_size, progress)
     central = central_actions(assumptions, seed, int(n_draws))
-    forecast = label_forecast(run, draws, central, reported(panel), planned_support_path(chosen))
+    forecast = label_forecast(run, draws, central, reported(panel))
     forecast.attrs = provenance("In-year forecast of provider positions", panel, assumptions, chosen, run, seed)
     return forecast
 
@@ -95,8 +103,9 @@ def plan_run(
 ) -> tuple[Run, Regime]:
     """Bind panel, assumptions and regime to each other for a number of years; also return the regime chosen."""
     prepared = prepare(panel, assumptions, seed, int(years))
-    chosen = regime_for(regime, float(prepared.panel["support_allocation"].sum()))
-    acting = tuple(rule.prepare(prepared.context) for rule in chosen.rules)
+    context = prepared.context
+    chosen = regime_for(regime, float(context.panel["support_allocation"].sum()), context.years[0])
+    acting = tuple(rule.prepare(context) for rule in chosen.rules)
     return Run(prepared, chosen.rules, acting, int(n_draws), by_trust), chosen
 
 
@@ -132,12 +141,16 @@ LIMITS = {
 }
 
 
-def check_settings(place: str, assumptions: object, **numbers: object) -> None:
+def check_settings(place: str, assumptions: object, regime: Any, **numbers: object) -> None:
     """Raise one `InputError` for all faults of the run's settings."""
     faults = [_number_fault(place, name, value) for name, value in numbers.items() if _is_wrong(name, value)]
     if not isinstance(assumptions, Assumptions):
         remedy = "Give Assumptions, for example Assumptions.from_toml(path)."
         faults.append(Fault(place, "not assumptions", str(assumptions), remedy, variable="assumptions"))
+    try:
+        regime_for(regime, 0.0)
+    except InputError as error:
+        faults.extend(error.faults)
     if faults:
         raise InputError(faults)
 
@@ -165,11 +178,6 @@ def central_actions(assumptions: Assumptions, seed: int, n_draws: int) -> dict[s
         return action.planned * action.delivery.from_normal(z)
 
     return {action.name: amount(action) for action in assumptions.centre.actions}
-
-
-def planned_support_path(regime: Regime) -> np.ndarray:
-    """Cumulative share of planned support by month, over all rules; nothing is planned without one."""
-    return sum((rule.planned_path() for rule in regime.rules), np.zeros(12))
 
 
 def _reporter(progress: bool | Callable[[int, int], None]) -> Callable[[int, int], None] | None:

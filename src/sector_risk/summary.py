@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.engine import default_threads
-from sector_risk.faults import Fault, InputError
+from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.kernels.moments import BELOW, MEAN, SD, group_sums, moments, tails
 from sector_risk.kernels.order import order_statistics
 from sector_risk.kernels.reduce import BALANCE
@@ -87,19 +87,24 @@ def summarise(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.25, 0.
 
 def check_forecast(forecast: xr.Dataset, levels: F64) -> None:
     """Raise one `InputError` for all that keeps a forecast from being summarised."""
-    if "year" in forecast.dims:
-        remedy = "Use summarise_projection for what project gave."
-        raise InputError([Fault("forecast", "a projection of several years", "", remedy, variable="year")])
-    faults = [
-        Fault("forecast", "variable is missing", name, "Give a forecast made by simulate.", variable=name)
-        for name in NEEDED
-        if name not in forecast
-    ]
-    faults += quantile_faults("summarise", levels)
+    faults = forecast_faults(forecast, NEEDED, "summarise_projection") + quantile_faults("summarise", levels)
     if not faults and not np.isfinite(forecast["sector_position"].values).all():
         faults.append(Fault("forecast", *NOT_FINITE, variable="sector_position"))
-    if faults:
-        raise InputError(faults)
+    raise_if_any(faults)
+
+
+def forecast_faults(forecast: xr.Dataset, needed: Iterable[str], instead: str) -> list[Fault]:
+    """Return a fault for each variable that is missing, or one if it is not a forecast of one year at all.
+
+    `instead` is the function that takes a projection.
+    """
+    if "year" in forecast.dims:
+        remedy = f"Use {instead} for what project gave."
+        return [Fault("forecast", "a projection of several years", "", remedy, variable="year")]
+    remedy = "Give a forecast made by simulate."
+    return [
+        Fault("forecast", "variable is missing", name, remedy, variable=name) for name in needed if name not in forecast
+    ]
 
 
 def quantile_faults(place: str, levels: F64) -> list[Fault]:

@@ -12,14 +12,15 @@ F32 = NDArray[np.float32]
 def user_pressure(prepared: Prepared, year: int, first_draw: int, n_draws: int) -> F32:
     """Cumulative pressure of user drivers, (driver, P, 12, B)."""
     shape = (len(prepared.drivers), len(prepared.plan), 12, n_draws)
-    out = np.empty(shape, np.float32)
+    out, turnover = np.empty(shape, np.float32), prepared.context.turnover
+    growth = np.float32(turnover[year, 0] / turnover[0, 0])  # the same for all trusts, as all money grows
     for u, user in enumerate(prepared.drivers):
         z = user_normals(prepared, u, year, first_draw, n_draws)
         made = np.asarray(user.pressure(z, prepared.panel))
         if made.shape != shape[1:] or not np.isfinite(made).all():
             problem = f"shape {made.shape}, finite: {bool(np.isfinite(made).all())}"
             raise ValueError(f"driver {user.name!r} must return finite numbers of shape {shape[1:]}; it gave {problem}")
-        out[u] = made
+        out[u] = made * growth
     return out
 
 

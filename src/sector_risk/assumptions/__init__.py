@@ -1,7 +1,6 @@
 """Assumptions: frozen, validated, with the evidence for each value; in and out of TOML and JSON."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from sector_risk.settings import (
     LogRow,
     Settings,
     from_section,
+    read_toml,
     to_plain,
     toml_inline,
     unknown_key,
@@ -130,14 +130,7 @@ class Assumptions:
         InputError
             With every unknown key (and the nearest known one), value out of range or fault of the TOML itself.
         """
-        text = str(source)
-        is_text = isinstance(source, str) and ("\n" in source or "=" in source)
-        if not is_text:
-            text = _read(Path(source))
-        try:
-            return cls._from_mapping(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError([Fault("assumptions", "not TOML", str(error), "correct the line that is named")]) from None
+        return cls._from_mapping(read_toml(source, "assumptions"))
 
     def _groups(self) -> dict[str, Settings]:
         return {name: group for name, group in vars(self).items() if isinstance(group, Settings)}
@@ -158,13 +151,6 @@ class Assumptions:
         if faults:
             raise InputError(faults)
         return cls(**groups)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError([Fault(str(path), "cannot be read as text", str(error), "give a TOML file")]) from None
 
 
 def _with_evidence(group: Settings) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The outlook: what carries over from one year to the next, how income and costs grow, and how trusts plan."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sector_risk.faults import Fault
 from sector_risk.settings import Settings, assumption
 
 F64 = NDArray[np.float64]
@@ -44,6 +46,7 @@ class Outlook(Settings):
         confidence="D",
         low=-0.1,
         high=0.2,
+        any_length=True,
     )
     cost_inflation: tuple[float, ...] = assumption(
         (0.049, 0.049, 0.049, 0.049, 0.049),
@@ -53,6 +56,7 @@ class Outlook(Settings):
         confidence="D",
         low=-0.1,
         high=0.2,
+        any_length=True,
     )
     demand_growth: tuple[float, ...] = assumption(
         (0.024, 0.024, 0.024, 0.024, 0.024),
@@ -63,6 +67,7 @@ class Outlook(Settings):
         confidence="G",
         low=-0.1,
         high=0.2,
+        any_length=True,
     )
     sector_sd: float = assumption(
         0.003,
@@ -100,6 +105,11 @@ class Outlook(Settings):
         low=0.0,
         high=0.3,
     )
+
+    def _relation_faults(self) -> Iterator[Fault]:
+        if self.efficiency_floor > self.efficiency_cap:
+            came, remedy = f"{self.efficiency_floor:g}", f"Give no more than the cap, {self.efficiency_cap:g}."
+            yield Fault(self.place, "is above the cap", came, remedy, variable="outlook.efficiency_floor")
 
     def turnover_index(self, years: int) -> F64:
         """Turnover of each year relative to the first, (year,)."""

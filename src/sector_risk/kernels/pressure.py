@@ -119,7 +119,7 @@ class YearOut(NamedTuple):
     position_before_support: F32  # (T, B)
     underlying: F32  # (T, B)
     quarter_variance: F32  # (4, T, B)
-    sector_variance: NDArray[np.float64]  # (12, B)
+    sector_variance: NDArray[np.float64]  # (12, B) by month, or no rows
     efficiency_delivered: NDArray[np.float64]  # (B,)
 
 
@@ -261,7 +261,8 @@ def _months(
             add_to(pressure, extra[u, i, m])
         reported = out.quarter_variance[m // 3, i] if m % 3 == 2 else variance
         _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
-        add_to(out.sector_variance[m], reported)
+        if m < out.sector_variance.shape[0]:
+            add_to(out.sector_variance[m], reported)
 
 
 @step

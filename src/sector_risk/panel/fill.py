@@ -136,7 +136,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 # Filled where somebody gave the variable for other trusts.
-IF_PRESENT: Mapping[str, Rule] = MappingProxyType({"governance_failure": lambda panel, year: _constant(panel, 0.0)})
+IF_PRESENT: Mapping[str, Rule] = MappingProxyType(
+    {
+        "debt": lambda panel, year: _constant(panel, 0.0),
+        "governance_failure": lambda panel, year: _constant(panel, 0.0),
+    }
+)
 WARNED = ("turnover", "efficiency_plan")
 
 

@@ -187,7 +187,7 @@ def by_successor(panel: xr.Dataset) -> xr.Dataset:
     >>> bool(trusts["plan"][0] == case["plan"][:2].sum())
     True
     """
-    panel = check_panel(panel)
+    panel = completed(panel)[0]  # as above: warnings were given when the panel came in
     if "successor" not in panel.variables:
         return panel
     successor = panel["successor"].values

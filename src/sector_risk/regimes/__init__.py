@@ -7,13 +7,14 @@ from sector_risk.regimes.oversight import OversightFramework
 from sector_risk.regimes.payment import PaymentReform
 from sector_risk.regimes.programme import ImprovementProgramme
 from sector_risk.regimes.recovery import FinancialRecoveryFund
-from sector_risk.regimes.regime import REGIMES, Regime, horizon_faults, regime_for, register
+from sector_risk.regimes.regime import BUNDLED, REGIMES, Regime, horizon_faults, regime_for, register
 from sector_risk.regimes.review import QuarterOneReview
 from sector_risk.regimes.rule import Block, Context, Panel, PreparedRule, Rule
 from sector_risk.regimes.sustainability import SustainabilityFunding
 from sector_risk.regimes.turnaround import AcceleratedTurnaround
 
 __all__ = [
+    "BUNDLED",
     "REGIMES",
     "AcceleratedTurnaround",
     "AdministrativeSavings",

@@ -35,6 +35,7 @@ class AdministrativeSavings(Rule):
     """
 
     name: ClassVar[str] = "administrative_savings"
+    national: ClassVar[tuple[str, ...]] = ("providers", "commissioners")
     variables: ClassVar[tuple[VariableSpec, ...]] = (
         VariableSpec(
             CENTRAL,

@@ -34,6 +34,7 @@ class DeficitSupport(Rule):
     """
 
     name: ClassVar[str] = "deficit_support"
+    national: ClassVar[tuple[str, ...]] = ("pot",)
     pays: ClassVar[bool] = True
 
     pot: float = assumption(
@@ -83,14 +84,18 @@ class DeficitSupport(Rule):
     def _relation_faults(self) -> Iterator[Fault]:
         yield from shares_fault(self, "weights")
 
+    def on_offer(self, context: Context) -> NDArray[np.float64]:
+        """Allocations of the first year, (T,) GBP m."""
+        return self.allocation(context.panel)
+
     def planned_path(self) -> NDArray[np.float64]:
         """Cumulative share of support that plans expect by each month, linear within a quarter."""
         return earned_by_month(self.weights)
 
     def allocation(self, panel: Panel) -> NDArray[np.float64]:
-        """Allocations of the panel's own year, (T,) GBP m: as given, else planned deficits; within the pot."""
-        given = panel["support_allocation"]
-        wanted = given if (given > 0.0).any() else np.maximum(-panel["plan"], 0.0)
+        """Allocations of the panel's own year, (T,) GBP m: planned deficits, up to what is given; within the pot."""
+        given, deficit = panel["support_allocation"], np.maximum(-panel["plan"], 0.0)
+        wanted = np.minimum(given, deficit) if (given > 0.0).any() else deficit
         wanted = wanted.astype(F32).astype(float)
         total = wanted.sum()
         return wanted * (WHOLE * self.pot / total) if total > self.pot else wanted

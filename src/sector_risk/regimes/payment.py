@@ -35,6 +35,7 @@ class PaymentReform(Rule):
     """
 
     name: ClassVar[str] = "payment_reform"
+    national: ClassVar[tuple[str, ...]] = ("inequality_pot",)
 
     first_year: str = assumption(
         "2019-20",

@@ -40,6 +40,7 @@ class ImprovementProgramme(Rule):
     """
 
     name: ClassVar[str] = "improvement_programme"
+    national: ClassVar[tuple[str, ...]] = ("places",)
     needs: ClassVar[tuple[str, ...]] = ("oversight_framework",)
     variables: ClassVar[tuple[VariableSpec, ...]] = (
         VariableSpec(

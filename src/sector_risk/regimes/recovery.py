@@ -37,6 +37,7 @@ class FinancialRecoveryFund(Rule):
     """
 
     name: ClassVar[str] = "financial_recovery_fund"
+    national: ClassVar[tuple[str, ...]] = ("pots",)
     pays: ClassVar[bool] = True
     variables: ClassVar[tuple[VariableSpec, ...]] = (
         VariableSpec(

@@ -1,8 +1,7 @@
 """A regime: a named, ordered list of rules, checked as a whole, in and out of TOML and JSON."""
 
 import json
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -19,7 +18,8 @@ from sector_risk.regimes.review import QuarterOneReview
 from sector_risk.regimes.rule import Rule
 from sector_risk.regimes.sustainability import SustainabilityFunding
 from sector_risk.regimes.turnaround import AcceleratedTurnaround
-from sector_risk.settings import ByYear, Evidence, LogRow, from_section, to_plain, toml_inline, unknown_key
+from sector_risk.schema import FORECAST, PROJECTION
+from sector_risk.settings import ByYear, Evidence, LogRow, from_section, read_toml, to_plain, toml_inline, unknown_key
 
 RuleType = TypeVar("RuleType", bound=type[Rule])
 
@@ -42,6 +42,7 @@ BUNDLED: dict[str, type[Rule]] = {
 
 _REGISTERED: dict[str, type[Rule]] = {}
 _KEYS = ("name", "rules")
+REPORTED_DIMS = (("trust", "draw"), ("draw",))
 
 
 def register(rule: RuleType) -> RuleType:
@@ -92,7 +93,8 @@ class Regime:
     ------
     InputError
         With all of: what is not a rule, a rule that occurs twice, two rules that both end control totals, a rule
-        that needs another before it.
+        that needs another before it, variables of rules that share a name or that results cannot hold, a class of
+        settings that is not a dataclass.
 
     Examples
     --------
@@ -132,6 +134,32 @@ class Regime:
         """Return the regime without one of its rules."""
         left_out = self.rule(rule_name)
         return type(self)(self.name, tuple(rule for rule in self.rules if rule is not left_out))
+
+    def with_rule(self, rule: Rule) -> Self:
+        """Return the regime with a rule in the place of the one of the same name, or at the end.
+
+        >>> REGIMES["2025-26"].with_rule(ImprovementProgramme.predecessor()).rule("improvement_programme").places
+        25
+        """
+        others = [old.name for old in self.rules]
+        if rule.name not in others:
+            return type(self)(self.name, (*self.rules, rule))
+        return type(self)(self.name, tuple(rule if old.name == rule.name else old for old in self.rules))
+
+    def scaled(self, share: float) -> Self:
+        """Return the regime for a part of the sector: pots, places and amounts that are national, times a share.
+
+        >>> part = REGIMES["2019-20"].scaled(0.2)
+        >>> part.rule("accelerated_turnaround").trusts, part.rule("financial_recovery_fund").pots.at("2019-20")
+        (6, 210.0)
+        """
+        if not 0.0 < share <= 1.0:
+            rule, remedy = (
+                "a share of the sector is above 0 and at most 1",
+                "Give the part of its turnover, such as 0.2.",
+            )
+            raise InputError([Fault("regime", rule, str(share), remedy, variable="share")])
+        return type(self)(f"{self.name}, {share:.0%} of the sector", tuple(rule.scaled(share) for rule in self.rules))
 
     def log(self) -> tuple[LogRow, ...]:
         """Return name, value, unit, source, confidence (V, D, G, W, U) and meaning of every setting of every rule."""
@@ -173,12 +201,7 @@ class Regime:
             With every unknown rule or setting (and the nearest known one), every value out of range, and what is
             wrong with the list as a whole.
         """
-        is_text = isinstance(source, str) and ("\n" in source or "=" in source)
-        text = str(source) if is_text else _read(Path(source))
-        try:
-            return cls._from_mapping(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError([Fault("regime", "not TOML", str(error), "Correct the line that is named.")]) from None
+        return cls._from_mapping(read_toml(source, "regime"))
 
     @classmethod
     def _from_mapping(cls, mapping: Any) -> Self:
@@ -193,7 +216,10 @@ class Regime:
                 rules.append(_rule(entry))
             except InputError as error:
                 faults.extend(error.faults)
-        raise_if_any([*faults, *_name_faults(name)] if faults else ())
+                rules.extend(_usual(entry))  # so that the list can still be checked as a whole
+        if faults:  # a rule that is not known may be the one that another needs: then the list cannot be judged
+            faults += [*_name_faults(name), *(_order_faults(rules) if len(rules) == len(entries) else ())]
+        raise_if_any(faults)
         return cls(name, tuple(rules))
 
 
@@ -207,7 +233,10 @@ def _list_faults(name: Any, rules: Any) -> Iterator[Fault]:
     for rule in (rule for rule in rules if not _is_rule(rule)):
         remedy = "Give settings of a named rule, such as SustainabilityFunding()."
         yield Fault("regime", "not a rule", str(rule), remedy, variable="rules")
-    yield from _order_faults([rule for rule in rules if _is_rule(rule)])
+    known = [rule for rule in rules if _is_rule(rule)]
+    yield from _order_faults(known)
+    yield from _variable_faults({rule.name: rule for rule in known}.values())
+    yield from (fault for rule in known for fault in _unmade_faults(rule))
 
 
 def _name_faults(name: Any) -> Iterator[Fault]:
@@ -232,6 +261,26 @@ def _order_faults(rules: Sequence[Rule]) -> Iterator[Fault]:
             yield Fault("regime", "needs another rule before it", rule.name, f"Put {need} before it.", variable="rules")
 
 
+def _variable_faults(rules: Collection[Rule]) -> Iterator[Fault]:
+    """Yield what is wrong with the variables that rules report or remember: all share one set of names."""
+    reported = [variable for rule in rules for variable in rule.variables]
+    names = [variable.name for variable in reported] + [name for rule in rules for name in rule.private]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield Fault("regime", "two variables of rules have one name", name, "Rename one of them.", variable="rules")
+    for name in dict.fromkeys(name for name in names if name in FORECAST or name in PROJECTION):
+        yield Fault("regime", "the name is taken by a variable of results", name, "Rename it.", variable="rules")
+    for variable in (v for v in reported if v.dims not in REPORTED_DIMS or v.kind == "text"):
+        remedy = 'Report numbers, flags or codes on ("trust", "draw") or ("draw",).'
+        yield Fault("regime", "a rule cannot report this variable", variable.name, remedy, variable="rules")
+
+
+def _unmade_faults(rule: Rule) -> Iterator[Fault]:
+    """Yield a fault for each setting that is still a declaration, because its class is not a dataclass."""
+    for name in (name for name, value in vars(type(rule)).items() if isinstance(value, Field)):
+        remedy = f"Put @dataclass(frozen=True) above {type(rule).__name__}."
+        yield Fault("regime", "a setting without a value", f"{rule.name}.{name}", remedy, variable="rules")
+
+
 def _rule(entry: Any) -> Rule:
     """Build one rule from its table, plain values and values with evidence alike."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("rule"), str):
@@ -244,6 +293,14 @@ def _rule(entry: Any) -> Rule:
     settings = {key: _given(plain, fields.get(key)) for key, plain in entry.items() if key != "rule"}
     made: Rule = from_section(known[name], settings, name)
     return made
+
+
+def _usual(entry: Any) -> Iterator[Rule]:
+    """Yield the rule that a faulty table names, with its defaults, if it names one."""
+    known = BUNDLED | _REGISTERED
+    name = entry.get("rule") if isinstance(entry, Mapping) else None
+    if isinstance(name, str) and name in known:
+        yield known[name]()
 
 
 def _given(plain: Any, field: Field[Any] | None) -> Any:
@@ -268,13 +325,6 @@ def _entry(rule: Rule, name: str) -> dict[str, Any]:
 def _unknown(problem: str, name: str, known: Iterable[str]) -> Fault:
     remedy = as_sentence(nearest(name, known) or f"use one of {', '.join(known)}.")
     return Fault("regime", problem, name, remedy, variable="rules")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError([Fault(str(path), "cannot be read as text", str(error), "Give a TOML file.")]) from None
 
 
 def horizon_faults(regime: Regime, years: Sequence[str]) -> list[Fault]:
@@ -326,22 +376,29 @@ REGIMES = {
 """Bundled regimes by name."""
 
 
-def regime_for(choice: Regime | str | Path | None, allocations: float) -> Regime:
+def regime_for(choice: Regime | str | Path | None, allocations: float, year: str = "2018-19") -> Regime:
     """Return the regime asked for: a regime, the name of a bundled one, or the path of a file that ends in .toml.
 
-    None picks by the panel: 2018-19 with support allocations (GBP million in all), else none.
+    None picks by the panel: with support allocations (GBP million in all) the latest bundled regime that is not
+    after its year, or the first one; without allocations none.
 
     Examples
     --------
-    >>> regime_for("none", 100.0).name, regime_for(None, 100.0).name
-    ('none', '2018-19')
+    >>> regime_for("none", 100.0).name, regime_for(None, 100.0).name, regime_for(None, 100.0, "2020-21").name
+    ('none', '2018-19', '2019-20')
     """
     if isinstance(choice, Regime):
         return choice
-    name = str(choice or ("2018-19" if allocations > 0.0 else "none"))
+    name = str(choice or (_regime_of(year) if allocations > 0.0 else "none"))
     if name.endswith(".toml"):
         return Regime.from_toml(Path(name))
     if name not in REGIMES:
-        remedy = as_sentence(nearest(name, REGIMES) or f"use one of {', '.join(REGIMES)}, or a file such as mine.toml.")
+        remedy = f"Use one of {', '.join(REGIMES)}, or a file whose name ends in .toml."
         raise InputError([Fault("regime", "unknown regime", name, remedy)])
     return REGIMES[name]
+
+
+def _regime_of(year: str) -> str:
+    """Name of the bundled regime in force in a year."""
+    dated = [name for name in REGIMES if name != "none"]
+    return max((name for name in dated if name <= year), default=dated[0])

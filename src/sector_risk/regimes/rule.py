@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sector_risk.faults import Fault
 from sector_risk.kernels.random import label_hashes, stream_key
 from sector_risk.schema import VariableSpec
-from sector_risk.settings import Settings
+from sector_risk.settings import ByYear, Evidence, Settings
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -67,14 +67,18 @@ class Block:
     position_before_support: F32  # (T, B)
     position: F32  # (T, B) with all that rules have paid so far
     central: F64  # (B,) what rules save the centre this year, costs negative
-    paid: dict[str, F32] = field(default_factory=dict)
+    paid: Mapping[str, F32] = field(default_factory=dict)
     """(T, B) by name of each rule that pays: nought before the year, and the rule writes what it pays."""
     state: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     """Each rule's own variables, (T, B) or (B,): nought before the first year, kept from year to year."""
 
 
 class PreparedRule:
-    """A rule that knows its panel; it acts at up to three moments of a year."""
+    """A rule that knows its panel; it acts at up to three moments of a year.
+
+    Threads share it, and blocks come in any order: what a rule remembers belongs in `block.state`, on itself it
+    changes nothing. A fund writes what it pays into `block.paid`; positions follow from that.
+    """
 
     def before_plan(self, block: Block) -> None:
         """Change what the year opens with, and say what support plans may count on."""
@@ -102,6 +106,9 @@ class Rule(Settings):
     needs: ClassVar[tuple[str, ...]] = ()
     """Names of rules that must come before it."""
 
+    national: ClassVar[tuple[str, ...]] = ()
+    """Settings that are amounts, pots or places for the whole sector."""
+
     @classmethod
     def section(cls) -> str:
         """Name of the rule in files and messages."""
@@ -112,8 +119,23 @@ class Rule(Settings):
         """The first year in which trusts may leave control totals; empty if the rule says nothing of it."""
         return ""
 
+    def scaled(self, share: float) -> Self:
+        """Return the rule for a part of the sector: national settings times a share, whole numbers rounded."""
+        given = {name: getattr(self, name) for name in self.national}
+        changed = {name: _times(value, share) for name, value in given.items() if value is not None}
+        evidence = tuple((name, _share_of(self.evidence_of(name), share)) for name in changed)
+        return self.replace(**changed, evidence=evidence)
+
+    def on_offer(self, context: Context) -> F64:
+        """Support of the first year that the sector's plan counts on, whoever agrees to it, (T,) GBP m."""
+        return np.zeros(len(context.codes))
+
+    def counted_on(self, context: Context) -> F64:
+        """Part of what is on offer that each trust's own plan counts on, (T,) GBP m."""
+        return self.on_offer(context)
+
     def planned_path(self) -> F64:
-        """Cumulative share, by month, of the panel's support allocations that plans expect from this rule."""
+        """Cumulative share, by month, of what is on offer that the sector's plan expects."""
         return np.zeros(12)
 
     def acts_in(self, label: str) -> bool:
@@ -122,7 +144,17 @@ class Rule(Settings):
 
     def prepare(self, context: Context) -> PreparedRule:
         """Bind the settings to a panel, a seed and the years of a run."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method prepare that returns a PreparedRule")
+
+
+def _times(value: Any, share: float) -> Any:
+    if isinstance(value, ByYear):
+        return ByYear({year: share * amount for year, amount in value.items()})
+    return max(round(share * value), 1) if isinstance(value, int) and value else share * value
+
+
+def _share_of(evidence: Evidence, share: float) -> Evidence:
+    return Evidence(f"{share:.1%} of the national figure ({evidence.source})", evidence.confidence)
 
 
 def shares_fault(rule: Rule, name: str) -> Iterator[Fault]:

@@ -40,11 +40,12 @@ class SustainabilityFunding(Rule):
     Examples
     --------
     >>> fund = SustainabilityFunding(schedule={"2018-19": 1.0, "2019-20": 0.51, "2020-21": 0.0})
-    >>> fund.share("2019-20"), fund.acts_in("2020-21")
+    >>> fund.share("2019-20", "2018-19"), fund.acts_in("2020-21")
     (0.51, False)
     """
 
     name: ClassVar[str] = "sustainability_funding"
+    national: ClassVar[tuple[str, ...]] = ("pot", "into_prices")
     pays: ClassVar[bool] = True
 
     weights: tuple[float, float, float, float] = assumption(
@@ -134,13 +135,23 @@ class SustainabilityFunding(Rule):
     def _relation_faults(self) -> Iterator[Fault]:
         yield from shares_fault(self, "weights")
 
-    def share(self, label: str) -> float:
-        """Share of the panel's allocations that is in the fund in a year."""
-        return self.schedule.at(label) if self.schedule else 1.0
+    def share(self, label: str, first: str) -> float:
+        """Size of the fund in a year relative to the panel's own, `first`, whose allocations the panel gives."""
+        return self.schedule.at(label) / (self.schedule.at(first) or 1.0) if self.schedule else 1.0
 
     def acts_in(self, label: str) -> bool:
         """Whether there is money in the fund, or money moves from it into prices."""
-        return self.share(label) > 0.0 or self.into_prices.get(label, 0.0) > 0.0
+        in_fund = not self.schedule or self.schedule.at(label) > 0.0
+        return in_fund or self.into_prices.get(label, 0.0) > 0.0
+
+    def on_offer(self, context: Context) -> NDArray[np.float64]:
+        """Allocations of the first year, agreed or not, (T,) GBP m."""
+        first = context.years[0]
+        return self.share(first, first) * context.panel["support_allocation"]
+
+    def counted_on(self, context: Context) -> NDArray[np.float64]:
+        """Allocations of trusts that agreed; where agreement is drawn, times its probability, (T,) GBP m."""
+        return self.on_offer(context) * self.agreed(context.panel)
 
     def planned_path(self) -> NDArray[np.float64]:
         """Cumulative share of support that plans expect by each month: W(m), linear within a quarter."""
@@ -157,9 +168,12 @@ class SustainabilityFunding(Rule):
 
     def prepare(self, context: Context) -> "PreparedFund":
         """Settings and panel as the kernel needs them, year by year."""
-        panel, whole = context.panel, self._whole(context)
+        panel, whole, first = context.panel, self._whole(context), context.years[0]
         return PreparedFund(
-            tuple(self._of_year(whole, panel, year, label) for year, label in enumerate(context.years)),
+            self.name,
+            tuple(
+                self._of_year(whole, panel, year, self.share(label, first)) for year, label in enumerate(context.years)
+            ),
             tuple(self._moved(panel["support_allocation"], label) for label in context.years),
         )
 
@@ -181,9 +195,8 @@ class SustainabilityFunding(Rule):
             pot=np.float64(allocation.sum() if self.pot is None else self.pot),
         )
 
-    def _of_year(self, whole: support.Funding, panel: Panel, year: int, label: str) -> support.Funding:
+    def _of_year(self, whole: support.Funding, panel: Panel, year: int, share: float) -> support.Funding:
         """Return the share of the fund that a year has; after the first year plans are control totals."""
-        share = self.share(label)
         allocation = (share * panel["support_allocation"]).astype(F32)
         gap = np.zeros_like(whole.gap) if year else whole.gap
         return whole._replace(allocation=allocation, gap=gap, pot=share * whole.pot)
@@ -199,6 +212,7 @@ class SustainabilityFunding(Rule):
 class PreparedFund(PreparedRule):
     """The rule, ready for blocks of draws."""
 
+    name: str  # of the rule, under which it pays
     funds: tuple[support.Funding, ...]  # by year
     into_prices: tuple[NDArray[np.float32], ...]  # by year, (T,) GBP m
 
@@ -214,5 +228,5 @@ class PreparedFund(PreparedRule):
         """Pay the fund in one block."""
         fund = self.funds[block.year]
         if fund.allocation.any():
-            paid, variance = block.paid[SustainabilityFunding.name], block.quarter_variance
+            paid, variance = block.paid[self.name], block.quarter_variance
             support.sustainability_block(fund, block.year, block.first_draw, block.control_total, variance, paid)

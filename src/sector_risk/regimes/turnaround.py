@@ -32,6 +32,7 @@ class AcceleratedTurnaround(Rule):
     """
 
     name: ClassVar[str] = "accelerated_turnaround"
+    national: ClassVar[tuple[str, ...]] = ("trusts",)
     variables: ClassVar[tuple[VariableSpec, ...]] = (
         VariableSpec(
             "turnaround_chosen",
