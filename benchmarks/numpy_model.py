@@ -144,19 +144,20 @@ def efficiency_delivered(k, values, p):
     return (got + short * share).sum(axis=0, dtype=float)
 
 
-def year(prepared, trusts, plans, volatility, rng, n, dtype):
-    """Run the pressures of a year; plans (T, B), or (T, 1) where all draws have the same."""
+def year(prepared, trusts, plans, volatility, rng, n, dtype, by_month=True):
+    """Run the pressures of a year; plans (T, B), or (T, 1) where all draws have the same; sector sums `by_month`."""
     profile, k, shock = prepared.profile, plans.efficiency_plan, (trusts.shock_sd * volatility)[:, None]
     values = amounts(prepared, trusts, plans, rng, n, dtype)
     late, flexibility = values[names.RECURRENT] * values[names.SLIPPAGE], values[names.FLEXIBILITY]
     rate, walked = np.zeros_like(late), np.zeros_like(late)
-    quarters, sector = np.empty((4, *late.shape), dtype), np.empty((12, n))
+    quarters, sector = np.empty((4, *late.shape), dtype), np.empty((12 if by_month else 0, n))
     for m in range(12):
         walk(shock, profile, rng, rate, walked, dtype)
         p = pressure(profile, m, k, values, late, walked)
         cover = np.minimum(np.maximum(p, 0), profile.flexibility[m] * flexibility)
         variance = np.where(p > 0, cover - p, -profile.keep_favourable * p)
-        sector[m] = variance.sum(axis=0, dtype=float)
+        if by_month:
+            sector[m] = variance.sum(axis=0, dtype=float)
         if m % 3 == 2:
             quarters[m // 3] = variance
     before = plans.plan + variance

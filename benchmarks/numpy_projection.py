@@ -167,7 +167,7 @@ def pay_recovery(rule, now):
         earned = recovery_earned(rule, variance, now.label)
         now.pay("financial_recovery_fund", now.state[ALLOCATION] * earned)
     if rule.rule.may_leave(now.label):
-        now.control_total &= ~((variance[3] >= 0) & (now.position >= -BALANCE))
+        now.control_total &= ~((variance[3] >= 0) & (now.made.before >= -BALANCE))
         now.state["left_control_totals"] = ~now.control_total
 
 
@@ -276,7 +276,8 @@ def run_year(run, now, y):
     act(BEFORE_YEAR, run, now)
     plans = Plans(now.plan, now.efficiency_plan, now.delivery)
     trusts = prepared.years[y].trusts
-    now.made = numpy_model.year(prepared, trusts, plans, now.volatility, now.rng, now.shape[1], now.dtype)
+    how = now.volatility, now.rng, now.shape[1], now.dtype
+    now.made = numpy_model.year(prepared, trusts, plans, *how, by_month=False)
     now.position = now.made.before.copy()
     act(AFTER_YEAR, run, now)
 
