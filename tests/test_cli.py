@@ -508,9 +508,9 @@ sector_risk.load_case = broken
 """
 
 
-def interrupted_child(how, folder):
-    arguments = ("forecast", "--case", CASE, "--draws", "60", "-o", f"{folder}/f.nc", "--plot", f"{folder}/f.png")
-    return shell(INTERRUPTING + how + "\n" + RUN, *arguments)
+def interrupted_child(how, folder, name="f.nc", draws=60):
+    files = ("-o", f"{folder}/{name}", "--plot", f"{folder}/f.png")
+    return shell(INTERRUPTING + how + "\n" + RUN, "forecast", "--case", CASE, "--draws", str(draws), *files)
 
 
 @pytest.mark.parametrize(
@@ -526,6 +526,26 @@ def interrupted_child(how, folder):
 def test_an_interrupt_is_never_swallowed(how, tmp_path):
     done = interrupted_child(how, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was written.\n")
+    assert names_in(tmp_path) == []
+
+
+AS_THE_STORE_GROWS = """
+import glob, threading
+
+def watch():
+    while len(glob.glob({folder!r} + "/.f-*.zarr/*")) < {count}:
+        pass
+    hit()
+
+first(sector_risk.files, "_write_store", threading.Thread(target=watch, daemon=True).start)
+"""
+
+
+@pytest.mark.parametrize("count", [4, 10, 12])
+def test_an_interrupted_store_is_not_written_on_behind_the_scenes(count, tmp_path):
+    how = AS_THE_STORE_GROWS.format(folder=str(tmp_path), count=count)
+    done = interrupted_child(how, tmp_path, "f.zarr", draws=6_000)
+    assert (done.returncode, done.stderr) == (130, "Interrupted; nothing was written.\n")
     assert names_in(tmp_path) == []
 
 

@@ -134,8 +134,8 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--regime",
             metavar="NAME|FILE",
-            help="Rules by name, see `sector-risk regimes`, or a .toml file; if not given, by the panel: 2018-19 with "
-            "support allocations, else none.",
+            help="Rules by name, see `sector-risk regimes`, or a .toml file; if not given, those of the panel's "
+            "year where it has support allocations, else none.",
         ),
         click.option("--draws", default=10_000, show_default=True, type=_WholeNumber(1), help="How many."),
         click.option(

@@ -38,8 +38,8 @@ def simulate(
     assumptions : Assumptions, optional
         Default: `Assumptions()`, which describes 2018-19.
     regime : Regime or str, optional
-        Rules, the name of a bundled regime or the path of a TOML file. Default: "2018-19" if the panel has support
-        allocations, whatever its year, else "none".
+        Rules, the name of a bundled regime or the path of a TOML file. Default: for a panel with support
+        allocations the latest bundled regime not after its year (the first for earlier years), else "none".
     n_draws : int
         Draws; more draws keep the first ones unchanged.
     seed : int
