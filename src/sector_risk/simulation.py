@@ -45,7 +45,7 @@ def simulate(
     seed : int
         Not negative. A draw's numbers depend on seed, trust code, driver and draw number alone.
     threads, block_size : int, optional
-        Speed and memory only: results are the same to the bit. Default: all cores, and blocks of up to 800 draws.
+        Speed and memory only: results are the same to the bit. Default: all cores, and blocks of up to 500 draws.
     progress : bool or function (blocks done, blocks in all)
         True shows a bar on standard error.
 
