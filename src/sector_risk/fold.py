@@ -55,7 +55,7 @@ class Fold:
             rule.after_year(block)
             if settings.pays:
                 block.position += self.checked_payments(settings.name)
-        self.keep(out, year)
+        self.keep(out, year, [settings.name for settings, _ in acting])
 
     def checked_payments(self, name: str) -> F32:
         """Return what a rule paid; one of the user's is looked at first, for a fund cannot pay less than nought."""
@@ -77,8 +77,8 @@ class Fold:
         for paid in block.paid.values():
             paid[:] = 0.0
         if year:
-            factor = sector_normal(prepared.outlook_key, year, block.first_draw, self.size)
             growth = prepared.years[year].growth
+            factor = sector_normal(growth.key, year, block.first_draw, self.size)
             opening.opening_block(growth, self.underlying, factor, block.first_draw, block.opening)
 
     def make_plans(self, year: int) -> None:
@@ -108,14 +108,13 @@ class Fold:
         out.efficiency_delivered[year, columns] = target.efficiency_delivered
         out.driver_total[year, :, columns] = target.driver_total
 
-    def keep(self, out: Draws, year: int) -> None:
-        """Copy the year's results from the block's buffers to the run's arrays."""
+    def keep(self, out: Draws, year: int, acting: list[str]) -> None:
+        """Copy the year's results from the block's buffers to the run's arrays; `acting` names the rules that acted."""
         block, columns = self.block, slice(self.block.first_draw, self.block.first_draw + self.size)
         out.position[year, :, columns] = block.position
         out.position_before_support[year, :, columns] = block.position_before_support
         out.variance[year, :, columns] = block.quarter_variance[3]
         out.underlying[year, :, columns] = self.underlying
-        acting = {settings.name for settings, _ in self.run.acting_in(block.label)}
         for i, (name, paid) in enumerate(block.paid.items()):
             if name in acting:  # the others' pages are never touched
                 out.paid[year, i, :, columns] = paid
@@ -124,8 +123,9 @@ class Fold:
         sector = np.zeros((5, self.size))
         reduce.sector_block(block.position_before_support, block.position, self.underlying, sector)
         if not np.isfinite(sector).all():
-            rules = ", ".join(sorted(acting)) or "none"
-            raise ValueError(f"positions of {block.label} are not finite; rules that acted: {rules}")
+            raise ValueError(
+                f"positions of {block.label} are not finite; rules that acted: {', '.join(acting) or 'none'}"
+            )
         out.sector[year, :, columns] = sector
         out.central[year, columns] = block.central
 

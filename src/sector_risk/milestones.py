@@ -29,7 +29,15 @@ class SectorPath:
 
 @dataclass(frozen=True)
 class Milestone:
-    """What is to be reached in a year; `met` takes the path and the year's label and gives a flag a draw."""
+    """What is to be reached in a year; `met` takes the path and the year's label and gives a flag a draw.
+
+    Examples
+    --------
+    >>> surplus = Milestone("a surplus in 2019-20", "2019-20", lambda path, year: path.position[path.row(year)] > 0)
+    >>> path = SectorPath(("2018-19", "2019-20"), np.array([[-5.0, -5.0], [1.0, -1.0]]), np.zeros((2, 2)))
+    >>> surplus.flags(path).tolist()
+    [True, False]
+    """
 
     name: str
     year: str

@@ -69,14 +69,14 @@ class Prepared:
 
     panel: Panel  # (P,)
     parts: Parts
-    context: Context  # of the trusts, for rules
+    trusts: xr.Dataset  # panel of the trusts that report, after any reconfiguration: for labels
+    context: Context  # of the same trusts, for rules
     plan: NDArray[np.float32]  # (P,)
     efficiency_plan: NDArray[np.float32]  # (P,)
     plan_path: F64  # (P, 12) year-to-date plan before support
     profile: pressure.Year
     years: tuple[YearArrays, ...]
     keys: NDArray[np.uint32]  # (stream, 2)
-    outlook_key: NDArray[np.uint32]  # (2,)
     tables: NDArray[np.float32]  # (variate, cells + 1)
     normal: NDArray[np.float32]  # (variate, 2) mean and sd of Normal marginals, zeros for others
     groups: Groups
@@ -97,12 +97,17 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int, years: int =
     """Bind assumptions to a checked panel under a seed, for the panel's year and those that follow."""
     panel, parts = in_parts(panel)
     numbers = panel_numbers(panel, assumptions)
-    context = trust_context(panel, parts, numbers, assumptions, seed, years)
+    trusts, of_trusts = panel, numbers
+    if "successor" in panel.coords:
+        trusts = by_successor(panel)
+        of_trusts = panel_numbers(trusts, assumptions)
+    context = trust_context(trusts, of_trusts, assumptions, seed, years)
     groups, drivers = group_trusts(panel), registered(assumptions.drivers)
     dependence, marginals = assumptions.dependence, variate_marginals(assumptions)
     return Prepared(
         panel=numbers,
         parts=parts,
+        trusts=trusts,
         context=context,
         plan=numbers["plan"].astype(F32),
         efficiency_plan=numbers["efficiency_plan"].astype(F32),
@@ -110,7 +115,6 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int, years: int =
         profile=year_profile(assumptions, efficiency_sector_ask(panel)),
         years=year_arrays(panel, numbers, groups, context, assumptions),
         keys=np.array([stream_key(seed, name) for name in pressure.STREAMS]),
-        outlook_key=stream_key(seed, "outlook"),
         tables=np.array([m.table() for m in marginals]),
         normal=np.array([m.mean_and_sd_if_normal() for m in marginals], F32),
         groups=groups,
@@ -136,14 +140,8 @@ def in_parts(panel: xr.Dataset) -> tuple[xr.Dataset, Parts]:
     return panel, Parts(np.searchsorted(trust, np.arange(len(successors))), trust, share.astype(F32))
 
 
-def trust_context(
-    panel: xr.Dataset, parts: Parts, numbers: Panel, assumptions: Assumptions, seed: int, years: int
-) -> Context:
-    """Return what rules may know: trusts after any reconfiguration, their numbers, turnover of all years."""
-    trusts = panel
-    if "successor" in panel.coords:
-        trusts = by_successor(panel)
-        numbers = panel_numbers(trusts, assumptions)
+def trust_context(trusts: xr.Dataset, numbers: Panel, assumptions: Assumptions, seed: int, years: int) -> Context:
+    """Return what rules may know of trusts: their numbers, and turnover of all years."""
     codes = [str(code) for code in trusts["trust"].values]
     system = [f"own:{code}" if s == NOT_STATED else s for code, s in zip(codes, trusts["system"].values, strict=True)]
     turnover = np.outer(assumptions.outlook.turnover_index(years), numbers["turnover"])
@@ -152,7 +150,7 @@ def trust_context(
         codes=codes,
         panel=numbers,
         seed=seed,
-        years=year_labels(first_year(panel, years), years),
+        years=year_labels(first_year(trusts, years), years),
         turnover=turnover,
         system=rows_of(system),
         region=rows_of(trusts["region"].values.tolist()),

@@ -12,7 +12,7 @@ from sector_risk.panel import check_panel
 from sector_risk.regimes import Regime, horizon_faults
 from sector_risk.results import Variables, label_projection, provenance
 from sector_risk.run import Draws
-from sector_risk.simulation import check_settings, plan_run, reported, run_draws
+from sector_risk.simulation import check_settings, plan_run, run_draws
 
 
 def project(
@@ -75,16 +75,15 @@ def project(
     3
     """
     assumptions = Assumptions() if assumptions is None else assumptions
-    check_settings(
-        "project", assumptions, regime, years=years, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size
-    )
+    numbers = {"years": years, "n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
+    asked = check_settings("project", assumptions, regime, **numbers)
     panel = check_panel(panel)
-    run, chosen = plan_run(panel, assumptions, regime, years=years, n_draws=n_draws, seed=seed, by_trust=False)
+    run, chosen = plan_run(panel, assumptions, asked, years=years, n_draws=n_draws, seed=seed, by_trust=False)
     labels = run.prepared.context.years
     if faults := horizon_faults(chosen, labels):
         raise InputError(faults)
     draws = run_draws(run, threads, block_size, progress)
-    projection = label_projection(run, draws, reported(panel), milestone_variables(draws, labels, milestones))
+    projection = label_projection(run, draws, milestone_variables(draws, labels, milestones))
     projection.attrs = provenance("Projection of provider positions", panel, assumptions, chosen, run, seed)
     beyond = [milestone.name for milestone in milestones if not milestone.within(labels)]
     projection.attrs["milestones_beyond"] = "; ".join(beyond)

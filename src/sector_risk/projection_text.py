@@ -18,7 +18,16 @@ from rich.text import Text
 from sector_risk.faults import as_sentence
 from sector_risk.milestones import LONG_TERM_PLAN, Milestone, years_to_reach
 from sector_risk.readings import counted_draws, data_notes, effect_label, is_whole_sector, money, most_likely
-from sector_risk.report_text import about, chance_error, few_draws, new_table, probability, title, trust_label
+from sector_risk.report_text import (
+    about,
+    chance_error,
+    error_note,
+    few_draws,
+    new_table,
+    probability,
+    title,
+    trust_label,
+)
 from sector_risk.schema import MONEY, PROJECTION
 
 __all__ = ["milestone_lines", "projection_headline", "projection_report", "rule_lines"]
@@ -227,11 +236,8 @@ def _notes(projection: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
         )
     yield from few_draws(projection)
     if n_draws > 1:
-        yield (
-            f"Monte Carlo error (95%), {years[-1]}: {money(1.96 * float(last.sector_mean_se), 1)} on the sector's "
-            f"expected position, {chance_error(float(last.p_sector_balance), n_draws)} on its chance of balance. Doubt "
-            "about the assumptions comes on top."
-        )
+        se, share = float(last.sector_mean_se), float(last.p_sector_balance)
+        yield error_note(se, share, n_draws, when=f", {years[-1]}", chance="balance")
     yield from data_notes(projection.attrs, brief=True)
 
 

@@ -279,15 +279,23 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
     yield from few_draws(forecast)
     if forecast.sizes["draw"] > 1:
-        yield (
-            f"Monte Carlo error (95%): {money(1.96 * sector.mean_se.item(), 1)} on the sector's expected position, "
-            f"{chance_error(sector.p_deficit.item(), forecast.sizes['draw'])} on its chance of breakeven. Doubt about "
-            "the assumptions comes on top."
-        )
+        yield error_note(sector.mean_se.item(), sector.p_deficit.item(), forecast.sizes["draw"])
     held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
     if held > 0.5:
         yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
     yield from data_notes(forecast.attrs, brief=True)
+
+
+def error_note(mean_se: float, share: float, n_draws: int, when: str = "", chance: str = "breakeven") -> str:
+    """Say how far chance in the draws may move the sector's expected position (its standard error) and its chance.
+
+    >>> error_note(2.0, 0.25, 10_000).split(". ")[0]
+    "Monte Carlo error (95%): 3.9 on the sector's expected position, 0.8 points on its chance of breakeven"
+    """
+    return (
+        f"Monte Carlo error (95%){when}: {money(1.96 * mean_se, 1)} on the sector's expected position, "
+        f"{chance_error(share, n_draws)} on its chance of {chance}. Doubt about the assumptions comes on top."
+    )
 
 
 def few_draws(result: xr.Dataset) -> Iterable[str]:

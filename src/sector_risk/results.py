@@ -27,34 +27,23 @@ Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
 KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "reconfigured", "left_out", "not_used_yet")
 
 
-def label_forecast(run: Run, draws: Draws, central: dict[str, np.ndarray], panel: xr.Dataset) -> xr.Dataset:
+def label_forecast(run: Run, draws: Draws, central: dict[str, np.ndarray]) -> xr.Dataset:
     """Return the forecast Dataset of a run of one year (see `simulate` for its variables)."""
     plans = plan_variables(run)
     by_trust = {name: (dims[1:], values[0]) for name, (dims, values) in trust_variables(run, draws).items()}
     variables = by_trust | contribution_variables(draws) | sector_variables(draws, central, plans["sector_plan_ytd"][1])
-    labels = coordinates(run, panel) | {"month": np.arange(1, 13), "action": list(central)}
+    labels = coordinates(run) | {"month": np.arange(1, 13), "action": list(central)}
     return described(xr.Dataset(variables | plans, labels), FORECAST, run)
 
 
-def label_projection(run: Run, draws: Draws, panel: xr.Dataset, milestones: Variables) -> xr.Dataset:
+def label_projection(run: Run, draws: Draws, milestones: Variables) -> xr.Dataset:
     """Return the Dataset of a run of several years (see `project` for its variables)."""
     context = run.prepared.context
-    sector = {
-        name: (("year", "draw"), values)
-        for name, values in (
-            ("sector_position", draws.sector[:, 1]),
-            ("sector_position_before_support", draws.sector[:, 0]),
-            ("sector_underlying", draws.sector[:, 4]),
-            ("deficit_count", draws.sector[:, 2].astype(np.int32)),
-            ("gross_deficit", draws.sector[:, 3]),
-            ("sector_efficiency_delivered", draws.efficiency_delivered),
-            ("central_effect", draws.central),
-        )
-    }
+    sector: Variables = {name: (("year", "draw"), values) for name, values in sector_by_year(draws).items()}
     totals = {"sector_contribution": (("year", "driver", "draw"), draws.driver_total)}
     yearly = {"turnover": (("year", "trust"), context.turnover)}
     variables = trust_variables(run, draws) | sector | totals | yearly | milestones
-    labels = coordinates(run, panel) | {"year": list(context.years)}
+    labels = coordinates(run) | {"year": list(context.years)}
     return described(xr.Dataset(variables, labels), PROJECTION, run)
 
 
@@ -95,21 +84,29 @@ def contribution_variables(draws: Draws) -> Variables:
 
 def sector_variables(draws: Draws, central: dict[str, np.ndarray], plan_ytd: np.ndarray) -> Variables:
     """What every draw says of the sector; support not yet earned counts until the year end, as it is published."""
-    before, position, count, gross, underlying = draws.sector[0]
+    of_year: Variables = {name: ("draw", values[0]) for name, values in sector_by_year(draws).items()}
+    position = draws.sector[0, 1]
     actions = np.array(list(central.values())).reshape(len(central), len(position))
     ytd = plan_ytd[:, None] + draws.sector_variance[0]
     ytd[-1] = position
-    return {
-        "sector_position": ("draw", position),
-        "sector_position_before_support": ("draw", before),
-        "sector_underlying": ("draw", underlying),
+    return of_year | {
         "nhs_position": ("draw", position + actions.sum(axis=0) + draws.central[0]),
         "central_action": (("action", "draw"), actions),
-        "central_effect": ("draw", draws.central[0]),
         "sector_ytd": (("month", "draw"), ytd),
-        "sector_efficiency_delivered": ("draw", draws.efficiency_delivered[0]),
-        "deficit_count": ("draw", count.astype(np.int32)),
-        "gross_deficit": ("draw", gross),
+    }
+
+
+def sector_by_year(draws: Draws) -> dict[str, np.ndarray]:
+    """What every draw says of the sector in each year, (year, draw)."""
+    before, position, count, gross, underlying = np.moveaxis(draws.sector, 1, 0)
+    return {
+        "sector_position": position,
+        "sector_position_before_support": before,
+        "sector_underlying": underlying,
+        "deficit_count": count.astype(np.int32),
+        "gross_deficit": gross,
+        "sector_efficiency_delivered": draws.efficiency_delivered,
+        "central_effect": draws.central,
     }
 
 
@@ -130,10 +127,10 @@ def plan_variables(run: Run) -> Variables:
     }
 
 
-def coordinates(run: Run, panel: xr.Dataset) -> dict[str, object]:
-    """Labels of trusts, drivers, funds and draws; `panel` is that of the trusts after any reconfiguration."""
+def coordinates(run: Run) -> dict[str, object]:
+    """Labels of trusts, drivers, funds and draws."""
     drivers = (*DRIVERS, *(d.name for d in run.prepared.drivers), "one_off", "favourable_spent")
-    labels = {name: ("trust", panel[name].values) for name in ("name", "region", "trust_type", "system")}
+    labels = {name: ("trust", run.prepared.trusts[name].values) for name in ("name", "region", "trust_type", "system")}
     return labels | {
         "trust": np.array(run.prepared.codes, dtype=object),
         "driver": list(drivers),

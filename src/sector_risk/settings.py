@@ -308,6 +308,19 @@ def from_plain(plain: Any, default: Any) -> Any:
     return float(plain) if isinstance(default, float) and type(plain) is int else plain
 
 
+def with_evidence(settings: Settings) -> dict[str, Any]:
+    """Return value, source and confidence of each setting; what is not given (None) only if it has its own evidence."""
+    entries = {name: _entry(settings, name) for name in settings.assumptions()}
+    own = dict(settings.evidence)
+    return {name: entry for name, entry in entries.items() if "value" in entry or name in own}
+
+
+def _entry(settings: Settings, name: str) -> dict[str, Any]:
+    value, evidence = to_plain(getattr(settings, name)), settings.evidence_of(name)
+    said = {"source": evidence.source, "confidence": evidence.confidence}
+    return said if value is None else {"value": value} | said
+
+
 def from_section(cls: type[Any], section: Mapping[str, Any], place: str, **fixed: Any) -> Any:
     """Build a settings group from a TOML section; unknown keys name the nearest known one."""
     known = cls.assumptions()

@@ -11,7 +11,7 @@ from sector_risk import engine
 from sector_risk.assumptions import Assumptions, CentralAction
 from sector_risk.faults import Fault, InputError, InputWarning
 from sector_risk.kernels.random import MAX_DRAWS, stream_key
-from sector_risk.panel import by_successor, check_panel
+from sector_risk.panel import check_panel
 from sector_risk.prepare import prepare, sector_normal
 from sector_risk.regimes import Regime, horizon_faults, regime_for
 from sector_risk.results import label_forecast, provenance
@@ -80,13 +80,14 @@ def simulate(
     True
     """
     assumptions = Assumptions() if assumptions is None else assumptions
-    check_settings("simulate", assumptions, regime, n_draws=n_draws, seed=seed, threads=threads, block_size=block_size)
+    numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
+    asked = check_settings("simulate", assumptions, regime, **numbers)
     panel = check_panel(panel)
-    run, chosen = plan_run(panel, assumptions, regime, years=1, n_draws=n_draws, seed=seed, by_trust=True)
+    run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
     draws = run_draws(run, threads, block_size, progress)
     central = central_actions(assumptions, seed, int(n_draws))
-    forecast = label_forecast(run, draws, central, reported(panel))
+    forecast = label_forecast(run, draws, central)
     forecast.attrs = provenance("In-year forecast of provider positions", panel, assumptions, chosen, run, seed)
     return forecast
 
@@ -121,11 +122,6 @@ def run_draws(
     )
 
 
-def reported(panel: xr.Dataset) -> xr.Dataset:
-    """Return the panel of the trusts that report: after any reconfiguration."""
-    return by_successor(panel) if "successor" in panel else panel
-
-
 def warn_of_idle_rules(regime: Regime, years: tuple[str, ...]) -> None:
     """Warn of rules that do nothing in the years of a run."""
     for fault in horizon_faults(regime, years):
@@ -141,18 +137,20 @@ LIMITS = {
 }
 
 
-def check_settings(place: str, assumptions: object, regime: Any, **numbers: object) -> None:
-    """Raise one `InputError` for all faults of the run's settings."""
+def check_settings(place: str, assumptions: object, regime: Any, **numbers: object) -> Regime | None:
+    """Return the regime that is asked for, if any; raise one `InputError` for all faults of the run's settings."""
     faults = [_number_fault(place, name, value) for name, value in numbers.items() if _is_wrong(name, value)]
     if not isinstance(assumptions, Assumptions):
         remedy = "Give Assumptions, for example Assumptions.from_toml(path)."
         faults.append(Fault(place, "not assumptions", str(assumptions), remedy, variable="assumptions"))
+    asked = None
     try:
-        regime_for(regime, 0.0)
+        asked = None if regime is None else regime_for(regime, 0.0)
     except InputError as error:
         faults.extend(error.faults)
     if faults:
         raise InputError(faults)
+    return asked
 
 
 def _is_wrong(name: str, value: Any) -> bool:

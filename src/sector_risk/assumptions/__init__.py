@@ -22,9 +22,9 @@ from sector_risk.settings import (
     Settings,
     from_section,
     read_toml,
-    to_plain,
     toml_inline,
     unknown_key,
+    with_evidence,
 )
 
 ASSUMPTIONS_YEAR = "2018-19"
@@ -136,8 +136,8 @@ class Assumptions:
         return {name: group for name, group in vars(self).items() if isinstance(group, Settings)}
 
     def _sections(self) -> dict[str, Any]:
-        groups: dict[str, Any] = {name: _with_evidence(group) for name, group in self._groups().items()}
-        actions = [{"name": action.name} | _with_evidence(action) for action in self.centre.actions]
+        groups: dict[str, Any] = {name: with_evidence(group) for name, group in self._groups().items()}
+        actions = [{"name": action.name} | with_evidence(action) for action in self.centre.actions]
         return groups | {"centre": {"actions": actions}}
 
     @classmethod
@@ -151,14 +151,6 @@ class Assumptions:
         if faults:
             raise InputError(faults)
         return cls(**groups)
-
-
-def _with_evidence(group: Settings) -> dict[str, Any]:
-    def entry(name: str) -> dict[str, Any]:
-        evidence = group.evidence_of(name)
-        return {"value": to_plain(getattr(group, name)), "source": evidence.source, "confidence": evidence.confidence}
-
-    return {name: entry(name) for name in group.assumptions()}
 
 
 def _group(section: Any, name: str, cls: Any) -> Any:

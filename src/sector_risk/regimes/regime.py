@@ -19,7 +19,17 @@ from sector_risk.regimes.rule import Rule
 from sector_risk.regimes.sustainability import SustainabilityFunding
 from sector_risk.regimes.turnaround import AcceleratedTurnaround
 from sector_risk.schema import FORECAST, PROJECTION
-from sector_risk.settings import ByYear, Evidence, LogRow, from_section, read_toml, to_plain, toml_inline, unknown_key
+from sector_risk.settings import (
+    ByYear,
+    Evidence,
+    LogRow,
+    from_section,
+    read_toml,
+    to_plain,
+    toml_inline,
+    unknown_key,
+    with_evidence,
+)
 
 RuleType = TypeVar("RuleType", bound=type[Rule])
 
@@ -310,16 +320,8 @@ def _given(plain: Any, field: Field[Any] | None) -> Any:
 
 
 def _section(rule: Rule) -> dict[str, Any]:
-    """Return name and settings of a rule with their evidence; what is not given (None) only if it has its own."""
-    entries = {name: _entry(rule, name) for name in rule.assumptions()}
-    own = dict(rule.evidence)
-    return {"rule": rule.name} | {name: entry for name, entry in entries.items() if "value" in entry or name in own}
-
-
-def _entry(rule: Rule, name: str) -> dict[str, Any]:
-    value, evidence = to_plain(getattr(rule, name)), rule.evidence_of(name)
-    said = {"source": evidence.source, "confidence": evidence.confidence}
-    return said if value is None else {"value": value} | said
+    """Return name and settings of a rule with their evidence."""
+    return {"rule": rule.name} | with_evidence(rule)
 
 
 def _unknown(problem: str, name: str, known: Iterable[str]) -> Fault:

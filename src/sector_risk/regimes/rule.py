@@ -92,7 +92,18 @@ class PreparedRule:
 
 @dataclass(frozen=True)
 class Rule(Settings):
-    """Frozen settings of one rule of a regime; each derives from this, with fields made by `assumption`."""
+    """Frozen settings of one rule of a regime; each derives from this, with fields made by `assumption`.
+
+    Examples
+    --------
+    >>> from sector_risk.settings import assumption
+    >>> @dataclass(frozen=True)
+    ... class Levy(Rule):
+    ...     name = "levy"
+    ...     rate: float = assumption(0.01, unit="fraction", meaning="levy", source="example", confidence="G")
+    >>> Levy(rate=0.02).evidence_of("rate").confidence, Levy().acts_in("2018-19")
+    ('U', True)
+    """
 
     place: ClassVar[str] = "regime"
     name: ClassVar[str]
