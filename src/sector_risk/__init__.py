@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sector_risk.assumptions import Assumptions, CentralAction, Centre, Evidence, Marginal, Shares
     from sector_risk.cases import CASES, case_names, load_case
+    from sector_risk.conditioning import condition
     from sector_risk.drivers import driver
     from sector_risk.faults import Fault, InputError, InputWarning
     from sector_risk.files import open_forecast, save_forecast
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "assumptions": ("Assumptions", "CentralAction", "Centre", "Evidence", "Marginal", "Shares"),
     "cases": ("CASES", "case_names", "load_case"),
+    "conditioning": ("condition",),
     "drivers": ("driver",),
     "faults": ("Fault", "InputError", "InputWarning"),
     "files": ("open_forecast", "save_forecast"),
@@ -108,6 +110,7 @@ __all__ = [
     "by_successor",
     "case_names",
     "check_panel",
+    "condition",
     "driver",
     "load_case",
     "make_panel",

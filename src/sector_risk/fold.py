@@ -8,10 +8,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from sector_risk.factors import draw_factors, sector_normal, share
 from sector_risk.kernels import opening, pressure, reduce
 from sector_risk.part_rows import PartRows
-from sector_risk.prepare import N_YEARLY_STREAMS, sector_normal, shared_randomness
-from sector_risk.regimes import BUNDLED, Block
+from sector_risk.regimes import BUNDLED, Block, PreparedRule, Rule
 from sector_risk.run import DTYPES, F32, Draws, Run
 from sector_risk.user_pressure import user_pressure
 
@@ -23,24 +23,41 @@ class Fold:
         prepared = run.prepared
         self.run, self.size = run, size
         self.work = np.empty((pressure.WORK_ROWS, size), np.float32)
-        self.factors = np.empty((N_YEARLY_STREAMS, len(prepared.groups.hashes), 4, size), np.float32)
+        self.factors = np.empty((pressure.N_YEARLY_STREAMS, len(prepared.groups.hashes), 4, size), np.float32)
+        self.nothing_seen = pressure.nothing_seen(len(prepared.plan))
         self.block = empty_block(run, size)
         self.underlying = np.empty_like(self.block.plan)
         self.parts = PartRows(run, self.block, self.underlying)
 
     def run_block(self, out: Draws, first: int) -> None:
         """Run all years of the block that starts at draw `first`."""
+        self.clear(first)
+        for year in range(len(self.run.prepared.years)):
+            self.run_year(out, year)
+
+    def clear(self, first: int) -> None:
+        """Make the block that which starts at draw `first`, before its first year."""
         block = self.block
         block.first_draw = first
         block.control_total[:] = 1.0
         plans, positions = (block.opening, block.plan, block.efficiency_plan), (block.position, block.quarter_variance)
         for values in (*plans, *positions, block.position_before_support, *block.state.values()):
             values[:] = 0  # what a rule finds must not depend on how draws are cut into blocks
-        for year in range(len(self.run.prepared.years)):
-            self.run_year(out, year)
 
     def run_year(self, out: Draws, year: int) -> None:
         """One step: (state, block of shocks) -> (state, results)."""
+        block = self.block
+        acting = self.begin_year(year)
+        self.build_pressure(out, year)
+        np.copyto(block.position, block.position_before_support)
+        for settings, rule in acting:
+            rule.after_year(block)
+            if settings.pays:
+                block.position += self.checked_payments(settings.name)
+        self.keep(out, year, [settings.name for settings, _ in acting])
+
+    def begin_year(self, year: int) -> list[tuple[Rule, PreparedRule]]:
+        """Run the year up to its pressures: open it, plan it, let rules act before it; return those that act."""
         block = self.block
         self.open_year(year)
         acting = self.run.acting_in(block.label)
@@ -49,13 +66,7 @@ class Fold:
         self.make_plans(year)
         for _, rule in acting:
             rule.before_year(block)
-        self.build_pressure(out, year)
-        np.copyto(block.position, block.position_before_support)
-        for settings, rule in acting:
-            rule.after_year(block)
-            if settings.pays:
-                block.position += self.checked_payments(settings.name)
-        self.keep(out, year, [settings.name for settings, _ in acting])
+        return acting
 
     def checked_payments(self, name: str) -> F32:
         """Return what a rule paid; one of the user's is looked at first, for a fund cannot pay less than nought."""
@@ -98,11 +109,14 @@ class Fold:
         parts.plan_year(year)
         trusts = prepared.years[year].trusts
         trusts = trusts._replace(shock_sd=trusts.shock_sd * self.block.volatility[prepared.parts.trust])
-        shared = shared_randomness(prepared, year, first, self.factors)
+        months = draw_factors(prepared, year, first, self.factors)
+        known = self.run.posterior if year == 0 else None
+        seen = known.settle(first, self.factors, months) if known else self.nothing_seen
+        shared = share(prepared, year, first, self.factors, months)
         target = parts.target(out, first)
         extra = user_pressure(prepared, year, first, self.size)
         plans = pressure.Plans(parts.plan, parts.efficiency_plan, parts.delivery)
-        pressure.year_block(plans, trusts, prepared.profile, shared, first, extra, self.work, target)
+        pressure.year_block(plans, trusts, prepared.profile, shared, seen, first, extra, self.work, target)
         parts.gather(out, first)
         out.sector_variance[year, :, columns] = target.sector_variance
         out.efficiency_delivered[year, columns] = target.efficiency_delivered
@@ -115,6 +129,8 @@ class Fold:
         out.position_before_support[year, :, columns] = block.position_before_support
         out.variance[year, :, columns] = block.quarter_variance[3]
         out.underlying[year, :, columns] = self.underlying
+        if year == 0 and self.run.by_quarter:
+            out.quarter_variance[:, :, columns] = block.quarter_variance
         for i, (name, paid) in enumerate(block.paid.items()):
             if name in acting:  # the others' pages are never touched
                 out.paid[year, i, :, columns] = paid

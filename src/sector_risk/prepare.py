@@ -1,20 +1,19 @@
 """From panel and assumptions to the plain arrays that kernels read."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions, Marginal
-from sector_risk.assumptions.dependence import FACTOR_DRIVERS, Dependence
+from sector_risk.assumptions.dependence import Dependence
 from sector_risk.assumptions.efficiency import HIGHEST_EFFECT, LOWEST_EFFECT
 from sector_risk.assumptions.pay import elapsed
 from sector_risk.drivers import Driver, registered
 from sector_risk.faults import Fault, InputError
 from sector_risk.kernels import opening, pressure
-from sector_risk.kernels.random import YEAR, group_label, label_hash, label_hashes, normals_block, stream_key
+from sector_risk.kernels.random import YEAR, group_label, label_hashes, stream_key
 from sector_risk.panel import by_successor
 from sector_risk.panel.fill import NOT_STATED, efficiency_rate
 from sector_risk.regimes import Context, Panel
@@ -24,7 +23,7 @@ F32 = np.float32
 F64 = NDArray[np.float64]
 MONTHS = np.arange(1, 13)
 TINY = 1e-12
-N_YEARLY_STREAMS = len(pressure.STREAMS) - 1
+
 DRIVER_OF = (0, 0, 0, 3, 1, 1, 2)
 """Position in FACTOR_DRIVERS of the driver whose dependence each variate of the pressure kernel has."""
 LEAD_STREAM, LEAD_ITEM = (0, 1, 2, 0), (0, 0, 0, 3)
@@ -238,7 +237,7 @@ def shared_streams(dependence: Dependence) -> tuple[bool, ...]:
     """Whether any variate of each stream has shared variance: factors of the others are not drawn."""
     shared = [bool(shares.loadings()[:4].any()) for shares in dependence.shares()]
     pairs = list(zip(pressure.STREAM_OF, DRIVER_OF, strict=True))
-    return tuple(any(shared[d] for s, d in pairs if s == stream) for stream in range(N_YEARLY_STREAMS))
+    return tuple(any(shared[d] for s, d in pairs if s == stream) for stream in range(pressure.N_YEARLY_STREAMS))
 
 
 def panel_numbers(panel: xr.Dataset, assumptions: Assumptions) -> Panel:
@@ -385,55 +384,3 @@ def group_trusts(panel: xr.Dataset) -> Groups:
     row = {label: i for i, label in enumerate(labels)}
     rows = np.array([[row[label] for label in level] for level in levels], dtype=np.int64)
     return Groups(label_hashes(labels), rows, panel["system"].values != NOT_STATED)
-
-
-def shared_randomness(prepared: Prepared, year: int, first_draw: int, room: NDArray[np.float32]) -> pressure.Shared:
-    """Factors, month shocks and tail scales of one block; `room` (stream, group, 4, draw) takes the factors."""
-    n_draws, sector, first_group = room.shape[-1], prepared.groups.hashes[:1], year * YEAR
-    fill_factors(prepared, first_group, first_draw, room)
-    return pressure.Shared(
-        keys=prepared.keys,
-        first_group=first_group,
-        tables=prepared.tables,
-        normal=prepared.normal,
-        factors=room,
-        month_factor=normals(prepared.keys[-1], sector, first_group, first_draw, 12, n_draws)[0],
-        tail=tail_scales(prepared, first_group, first_draw, n_draws),
-        tail_table=prepared.tail_table,
-        tail_degrees=F32(prepared.dependence.tail_dof),
-    )
-
-
-def normals(key: Any, hashes: Any, first_group: int, first_draw: int, items: int, n_draws: int) -> NDArray[np.float32]:
-    """Return standard Normals of a stream, float32, shape (label, items, draw)."""
-    out = np.empty((len(hashes), -(-items // 4) * 4, n_draws), F32)
-    normals_block(key, hashes, first_group, first_draw, out)
-    return out[:, :items]
-
-
-def sector_normal(key: Any, year: int, first_draw: int, n_draws: int) -> NDArray[np.float32]:
-    """Return the sector's own Normal of a stream in a year, (draw,)."""
-    label = label_hash(group_label("sector")).reshape(1, 2)
-    return normals(key, label, year * YEAR, first_draw, 1, n_draws)[0, 0]
-
-
-def fill_factors(prepared: Prepared, first_group: int, first_draw: int, room: NDArray[np.float32]) -> None:
-    """Fill group factors (stream, group, 4, draw); sector factors (group 0) are correlated between drivers."""
-    hashes = prepared.groups.hashes
-    for s, rows in enumerate(room):
-        used = len(hashes) if prepared.shared_streams[s] else 1
-        normals_block(prepared.keys[s], hashes[:used], first_group, first_draw, rows[:used])
-    lead = np.array([room[LEAD_STREAM[d], 0, LEAD_ITEM[d]] for d in range(len(FACTOR_DRIVERS))])
-    mixing = prepared.sector_mixing.astype(F32)
-    for d, s, item in zip(DRIVER_OF, pressure.STREAM_OF, pressure.ITEM_OF, strict=True):
-        room[s, 0, item] = mixing[d, d] * room[s, 0, item] + mixing[d, :d] @ lead[:d]
-
-
-def tail_scales(prepared: Prepared, first_group: int, first_draw: int, n_draws: int) -> NDArray[np.float32]:
-    """Student scale of each variate, shared by all trusts of a draw: (variate, draw); zeros when Gaussian."""
-    if not prepared.dependence.tail_dof:
-        return np.zeros((pressure.N_VARIATES, 1), F32)
-    label, streams = label_hash(group_label("tail")).reshape(1, 2), range(N_YEARLY_STREAMS)
-    z = [normals(prepared.keys[s], label, first_group, first_draw, 4, n_draws)[0] for s in streams]
-    scale = [prepared.dependence.tail_scale(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
-    return np.array(scale, F32)

@@ -32,7 +32,10 @@ def label_forecast(run: Run, draws: Draws, central: dict[str, np.ndarray]) -> xr
     plans = plan_variables(run)
     by_trust = {name: (dims[1:], values[0]) for name, (dims, values) in trust_variables(run, draws).items()}
     variables = by_trust | contribution_variables(draws) | sector_variables(draws, central, plans["sector_plan_ytd"][1])
+    variables |= quarter_variables(run, draws) | seen_variables(run)
     labels = coordinates(run) | {"month": np.arange(1, 13), "action": list(central)}
+    if run.by_quarter:
+        labels["quarter"] = np.arange(1, 5)
     return described(xr.Dataset(variables | plans, labels), FORECAST, run)
 
 
@@ -79,6 +82,24 @@ def contribution_variables(draws: Draws) -> Variables:
     return {
         "one_off": (("trust", "draw"), draws.contribution[-2]),
         "contribution": (("driver", "trust", "draw"), draws.contribution),
+    }
+
+
+def quarter_variables(run: Run, draws: Draws) -> Variables:
+    """Variances of trusts at quarter ends, where they are kept."""
+    return {"variance_by_quarter": (("quarter", "trust", "draw"), draws.quarter_variance)} if run.by_quarter else {}
+
+
+def seen_variables(run: Run) -> Variables:
+    """What was seen of each trust's year, where anything was: the last month, and what its particles are worth."""
+    known, parts = run.posterior, run.prepared.parts
+    if known is None:
+        return {}
+    months, worth = np.zeros(len(known.row), np.int8), np.full(len(known.row), np.nan)
+    months[known.trust], worth[known.trust] = known.months, known.worth
+    return {
+        "months_seen": ("trust", np.maximum.reduceat(months, parts.starts)),
+        "particles_worth": ("trust", np.fmin.reduceat(worth, parts.starts)),
     }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.kernels import pressure
+from sector_risk.posterior import Posterior
 from sector_risk.prepare import Prepared
 from sector_risk.regimes import PreparedRule, Rule
 from sector_risk.schema import VariableSpec
@@ -24,6 +25,8 @@ class Run:
     acting: tuple[PreparedRule, ...]
     n_draws: int
     by_trust: bool  # keep contributions by trust and the sector by month (a single year), not only yearly sums
+    by_quarter: bool = False  # keep the first year's variances of trusts at quarter ends
+    posterior: Posterior | None = None  # what is known of the first year, where months of it were seen
 
     def acting_in(self, label: str) -> list[tuple[Rule, PreparedRule]]:
         """Rules that do anything in a year, with their settings."""
@@ -56,6 +59,7 @@ class Draws:
     position_before_support: F32  # (Y, T, N)
     variance: F32  # (Y, T, N) at the year end, before support
     underlying: F32  # (Y, T, N)
+    quarter_variance: F32  # (4, T, N) of the first year; no quarters where they are not kept
     paid: F32  # (Y, fund, T, N)
     state: dict[str, NDArray[np.generic]]  # (Y, T, N) or (Y, N) by name of what rules report
     sector: F64  # (Y, 5, N): before support, position, deficit count, gross deficit, underlying
@@ -79,6 +83,7 @@ class Draws:
             position_before_support=room(),
             variance=room(),
             underlying=room(),
+            quarter_variance=np.empty((4 if run.by_quarter else 0, trusts, n), np.float32),
             paid=np.zeros((years, len(run.funds), trusts, n), np.float32),
             state={
                 v.name: np.empty(shape if v.dims[0] == "trust" else (years, n), DTYPES[v.kind]) for v in run.variables

@@ -613,6 +613,20 @@ _OUTCOMES = (
     VariableSpec("gross_deficit", _DRAW, MONEY, "sum of all deficits, surpluses left out", sign=BALANCE_SIGN),
     VariableSpec("plan", _TRUST, MONEY, "planned year-end position before support", sign=BALANCE_SIGN),
     VariableSpec("planned_support", _TRUST, MONEY, "support that the plan after support counts on", sign=AMOUNT_SIGN),
+    VariableSpec(
+        "variance_by_quarter",
+        ("quarter", *_BY_DRAW),
+        MONEY,
+        "year-to-date variance before support at the quarter's end",
+        sign=VARIANCE_SIGN,
+    ),
+    VariableSpec("months_seen", _TRUST, "1", "months of the year that the forecast takes as seen; 12 with a forecast"),
+    VariableSpec(
+        "particles_worth",
+        _TRUST,
+        "1",
+        "effective number of the particles that explain what was seen; few where the model finds it surprising",
+    ),
 )
 
 _COORDINATES = (
@@ -620,6 +634,7 @@ _COORDINATES = (
     VariableSpec("action", ("action",), "", "central action", kind="text"),
     VariableSpec("fund", ("fund",), "", "rule that pays", kind="text"),
     VariableSpec("month", ("month",), "1", "month of the financial year, April is 1"),
+    VariableSpec("quarter", ("quarter",), "1", "quarter of the financial year, April to June is 1"),
     VariableSpec("draw", _DRAW, "1", "number of the draw; draw d is the same in every run with the same seed"),
 )
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import xarray as xr
 
 from sector_risk import engine
 from sector_risk.assumptions import Assumptions, CentralAction
+from sector_risk.factors import sector_normal
 from sector_risk.faults import Fault, InputError, InputWarning
 from sector_risk.kernels.random import MAX_DRAWS, stream_key
 from sector_risk.panel import check_panel
-from sector_risk.prepare import prepare, sector_normal
+from sector_risk.prepare import prepare
 from sector_risk.regimes import Regime, horizon_faults, regime_for
 from sector_risk.results import label_forecast, provenance
 from sector_risk.run import Draws, Run
@@ -28,6 +30,7 @@ def simulate(
     threads: int | None = None,
     block_size: int | None = None,
     progress: bool | Callable[[int, int], None] = False,
+    by_quarter: bool = False,
 ) -> xr.Dataset:
     """Simulate the year-end position of every trust and of the sector.
 
@@ -48,6 +51,8 @@ def simulate(
         Speed and memory only: results are the same to the bit. Default: all cores, and blocks of up to 500 draws.
     progress : bool or function (blocks done, blocks in all)
         True shows a bar on standard error.
+    by_quarter : bool
+        Keep every trust's variance at quarter ends too: `variance_by_quarter` on (quarter, trust, draw).
 
     Returns
     -------
@@ -85,10 +90,18 @@ def simulate(
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
-    draws = run_draws(run, threads, block_size, progress)
-    central = central_actions(assumptions, seed, int(n_draws))
-    forecast = label_forecast(run, draws, central)
-    forecast.attrs = provenance("In-year forecast of provider positions", panel, assumptions, chosen, run, seed)
+    run = replace(run, by_quarter=by_quarter)
+    return run_forecast(run, chosen, panel, assumptions, (threads, block_size, progress))
+
+
+def run_forecast(
+    run: Run, regime: Regime, panel: xr.Dataset, assumptions: Assumptions, how: tuple[Any, Any, Any]
+) -> xr.Dataset:
+    """Run a forecast that is planned, and label it; `how` is threads, block size and progress."""
+    seed = run.prepared.context.seed
+    draws = run_draws(run, *how)
+    forecast = label_forecast(run, draws, central_actions(assumptions, seed, run.n_draws))
+    forecast.attrs = provenance("In-year forecast of provider positions", panel, assumptions, regime, run, seed)
     return forecast
 
 
@@ -134,6 +147,7 @@ LIMITS = {
     "years": (1, 30),
     "threads": (1, 1024),
     "block_size": (1, 2**20),
+    "through_month": (0, 12),
 }
 
 

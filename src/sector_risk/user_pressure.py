@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sector_risk.factors import normals
 from sector_risk.kernels.random import YEAR
-from sector_risk.prepare import Prepared, by_trust, normals
+from sector_risk.prepare import Prepared, by_trust
 
 F32 = NDArray[np.float32]
 

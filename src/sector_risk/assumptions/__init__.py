@@ -13,6 +13,7 @@ from sector_risk.assumptions.efficiency import Efficiency
 from sector_risk.assumptions.flexibility import Flexibility
 from sector_risk.assumptions.outlook import Outlook
 from sector_risk.assumptions.pay import Pay
+from sector_risk.assumptions.reporting import Reporting
 from sector_risk.faults import Fault, InputError
 from sector_risk.marginal import Marginal
 from sector_risk.settings import (
@@ -45,6 +46,7 @@ __all__ = [
     "Marginal",
     "Outlook",
     "Pay",
+    "Reporting",
     "Shares",
 ]
 
@@ -69,6 +71,7 @@ class Assumptions:
     flexibility: Flexibility = field(default_factory=Flexibility)
     dependence: Dependence = field(default_factory=Dependence)
     outlook: Outlook = field(default_factory=Outlook)
+    reporting: Reporting = field(default_factory=Reporting)
     centre: Centre = field(default_factory=Centre)
     drivers: tuple[str, ...] = ()
 
@@ -190,6 +193,7 @@ _KINDS: dict[str, type] = {
     "flexibility": Flexibility,
     "dependence": Dependence,
     "outlook": Outlook,
+    "reporting": Reporting,
     "centre": Centre,
     "drivers": tuple,
 }

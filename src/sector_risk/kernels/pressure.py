@@ -38,6 +38,7 @@ VALUE_ROWS = N_VARIATES + 1
 
 STREAMS = ("efficiency", "pay_award", "deterioration", "run_rate")
 _EFFICIENCY, _PAY_AWARD, _DETERIORATION, _RUN_RATE = range(4)
+N_YEARLY_STREAMS = len(STREAMS) - 1
 STREAM_OF = (0, 0, 0, 0, 1, 1, 2)
 ITEM_OF = (0, 1, 2, 3, 0, 1, 0)
 """Stream and item at which each variate's Normals are addressed."""
@@ -105,6 +106,21 @@ class Shared(NamedTuple):
     tail_degrees: np.float32  # degrees of freedom of the Student tails; zero: Gaussian
 
 
+class Seen(NamedTuple):
+    """What the months seen leave open: particles of R trusts, and which of them each draw of a block has."""
+
+    row: I64  # (T,) the trust's row below; -1: nothing was seen of it
+    months: I64  # (R,) months up to this one follow the particle
+    particles: F32  # (R, particle, latents) latent Normals: variates, then months' shocks
+    chosen: U32  # (R, B)
+
+
+def nothing_seen(n_trusts: int) -> Seen:
+    """Return what is known of a year that nobody has seen anything of."""
+    none = np.empty((0, 0), np.uint32)
+    return Seen(np.full(n_trusts, -1), np.empty(0, np.int64), np.empty((0, 0, 0), np.float32), none)
+
+
 class YearOut(NamedTuple):
     """Where results go. R is T, or 1 where contributions by trust are not kept: then each trust overwrites the last.
 
@@ -155,8 +171,18 @@ def _apply_normal(offset: Any, scale: Any, mean: Any, sd: Any, z: Any) -> None:
 
 
 @step
-def _draw_variate(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
-    """Turn the trust's own Normals into values of variate v: dependence, tails, marginal."""
+def apply_variate(offset: Any, scale: Any, table: Any, normal: Any, z: Any) -> None:
+    """Turn latent Normals into values of a variate: offset + scale * quantile."""
+    mean, sd = normal
+    if sd > _ZERO:
+        _apply_normal(offset, scale, mean, sd, z)
+    else:
+        _apply_marginal(offset, scale, table, z)
+
+
+@step
+def _depend(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
+    """Turn the trust's own Normals into latents of variate v: dependence and tails."""
     loading = trusts.loading[v]
     if loading[4, i] < _ONE:
         rows, item = shared.factors[STREAM_OF[v]], ITEM_OF[v]
@@ -164,26 +190,40 @@ def _draw_variate(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
         _mix(loading, i, rows[a, item], rows[b, item], rows[c, item], rows[d, item], z)
         if shared.tail_degrees > _ZERO:
             _fatten(shared.tail[v], shared.tail_table, shared.tail_degrees, z)
-    offset, scale, (mean, sd) = trusts.offset[v, i], trusts.scale[v, i], shared.normal[v]
-    if sd > _ZERO:
-        _apply_normal(offset, scale, mean, sd, z)
-    else:
-        _apply_marginal(offset, scale, shared.tables[v], z)
 
 
 @step
 def _draw_variates(i: Any, trusts: Any, shared: Any, first_draw: Any, values: Any) -> None:
-    """Fill the first N_VARIATES rows of `values` (VALUE_ROWS, B) for trust i."""
+    """Fill the first N_VARIATES rows of `values` (VALUE_ROWS, B) for trust i, before any report of it."""
     keys, label, group = shared.keys, trusts.hashes[i], shared.first_group
     fill_normals(keys[_EFFICIENCY], label, group, first_draw, values[RECURRENT : RECURRENT + 4])
     fill_normal_pair(keys[_PAY_AWARD], label, group, first_draw, values[AFC : AFC + 2])
     fill_normal_pair(keys[_DETERIORATION], label, group, first_draw, values[DRIFT : DRIFT + 2])
     for v in range(N_VARIATES):
-        _draw_variate(v, i, trusts, shared, values[v])
+        _depend(v, i, trusts, shared, values[v])
 
 
 @step
-def _size_savings(k: Any, delivery: Any, share: Any, year: Any, slope: Any, recurrent: Any, one_off: Any) -> None:
+def _take(particles: Any, chosen: Any, latent: Any, out: Any) -> None:
+    """Fill a row with one latent of the particle chosen in each draw."""
+    for j in range(out.size):
+        out[j] = particles[chosen[j], latent]
+
+
+@step
+def _settle_variates(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: Any, values: Any) -> None:
+    """Fill the first N_VARIATES rows of `values` in GBP m and ratios: drawn, or as a particle of the trust has them."""
+    r = seen.row[i]
+    if r < 0:
+        _draw_variates(i, trusts, shared, first_draw, values)
+    for v in range(N_VARIATES):
+        if r >= 0:
+            _take(seen.particles[r], seen.chosen[r], v, values[v])
+        apply_variate(trusts.offset[v, i], trusts.scale[v, i], shared.tables[v], shared.normal[v], values[v])
+
+
+@step
+def size_savings(k: Any, delivery: Any, share: Any, year: Any, slope: Any, recurrent: Any, one_off: Any) -> None:
     """Turn delivery ratios into GBP m: K s r with the effect of the ask and of the rules, and K (1-s) q."""
     none, low, high = year.effect_at_no_ask, year.effect_range[0], year.effect_range[1]
     for j in range(k.size):
@@ -205,14 +245,14 @@ def _walk(z: Any, month_factor: Any, on_factor: Any, on_own: Any, rho: Any, rate
 
 
 @step
-def _late_delivery(recurrent: Any, slippage: Any) -> None:
+def late_delivery(recurrent: Any, slippage: Any) -> None:
     """Turn slippage into GBP m of recurrent delivery."""
     for j in range(slippage.size):
         slippage[j] *= recurrent[j]
 
 
 @step
-def _savings_missing(m: Any, k: Any, year: Any, values: Any, walked: Any, pressure: Any) -> None:
+def savings_missing(m: Any, k: Any, year: Any, values: Any, walked: Any, pressure: Any) -> None:
     """Pressure of month m from missing savings and the run rate so far."""
     recurrent, one_off, late, g_plan = values[RECURRENT], values[ONE_OFF], values[SLIPPAGE], year.plan[m]
     g_recurrent, g_one_off, g_late = year.recurrent[m], year.one_off[m], year.recurrent[m] * year.slippage[m]
@@ -222,7 +262,7 @@ def _savings_missing(m: Any, k: Any, year: Any, values: Any, walked: Any, pressu
 
 
 @step
-def _pay_and_drift(m: Any, year: Any, values: Any, pressure: Any) -> None:
+def pay_and_drift(m: Any, year: Any, values: Any, pressure: Any) -> None:
     """Add the pay gaps and the drift of month m."""
     afc, medical, drift = values[AFC], values[MEDICAL], values[DRIFT]
     e_afc, e_medical, season = year.afc[m], year.medical[m], year.season[m]
@@ -240,23 +280,36 @@ def _cover(pressure: Any, flexibility: Any, share: Any, keep: Any, variance: Any
 
 
 @step
+def _move(
+    i: Any, m: Any, trusts: Any, year: Any, shared: Any, seen: Any, first_draw: Any, shocks: Any, rate: Any, walked: Any
+) -> None:
+    """Move the run rate by month m: by the particle's shock where the month follows it, else by a fresh one."""
+    r = seen.row[i]
+    if r >= 0 and m < seen.months[r]:
+        _take(seen.particles[r], seen.chosen[r], N_VARIATES + m, shocks[m % 4])
+        on_factor, on_own = _ZERO, trusts.shock_sd[i]
+    else:
+        on_factor, on_own = trusts.shock_sd[i] * year.shock_loading[0], trusts.shock_sd[i] * year.shock_loading[1]
+        if m % 4 == 0 or (r >= 0 and m == seen.months[r]):
+            group = shared.first_group + m // 4
+            fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], group, first_draw, shocks)
+    _walk(shocks[m % 4], shared.month_factor[m], on_factor, on_own, year.persistence, rate, walked)
+
+
+@step
 def _months(
-    i: Any, k: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, out: Any
+    i: Any, k: Any, trusts: Any, year: Any, shared: Any, seen: Any, first_draw: Any, extra: Any, work: Any, out: Any
 ) -> None:
     """Twelve months of trust i; leaves the year-end pressure and run rate in the work rows."""
     values, shocks = work[:VALUE_ROWS], work[VALUE_ROWS : VALUE_ROWS + 4]
     rate, walked, pressure, variance = work[-4], work[-3], work[-2], work[-1]
     rate[:] = _ZERO
     walked[:] = _ZERO
-    on_factor, on_own = trusts.shock_sd[i] * year.shock_loading[0], trusts.shock_sd[i] * year.shock_loading[1]
-    _late_delivery(values[RECURRENT], values[SLIPPAGE])
+    late_delivery(values[RECURRENT], values[SLIPPAGE])
     for m in range(12):
-        if m % 4 == 0:
-            group = shared.first_group + m // 4
-            fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], group, first_draw, shocks)
-        _walk(shocks[m % 4], shared.month_factor[m], on_factor, on_own, year.persistence, rate, walked)
-        _savings_missing(m, k, year, values, walked, pressure)
-        _pay_and_drift(m, year, values, pressure)
+        _move(i, m, trusts, year, shared, seen, first_draw, shocks, rate, walked)
+        savings_missing(m, k, year, values, walked, pressure)
+        pay_and_drift(m, year, values, pressure)
         for u in range(extra.shape[0]):
             add_to(pressure, extra[u, i, m])
         reported = out.quarter_variance[m // 3, i] if m % 3 == 2 else variance
@@ -346,14 +399,14 @@ def _explain(i: Any, k: Any, trusts: Any, year: Any, extra: Any, work: Any, out:
 
 @kernel
 def year_block(
-    plans: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, extra: Any, work: Any, out: Any
+    plans: Any, trusts: Any, year: Any, shared: Any, seen: Any, first_draw: Any, extra: Any, work: Any, out: Any
 ) -> None:
     """Run a year for every trust of a panel and the draws of one block.
 
     Parameters
     ----------
-    plans, trusts, year, shared
-        See `Plans`, `Trusts`, `Year`, `Shared`.
+    plans, trusts, year, shared, seen
+        See `Plans`, `Trusts`, `Year`, `Shared`, `Seen`.
     first_draw : int
         Number of the block's first draw.
     extra : float32 array, shape (user driver, T, 12, B)
@@ -367,9 +420,9 @@ def year_block(
     for i in range(plans.plan.shape[0]):
         plan, k = plans.plan[i], plans.efficiency_plan[i]
         s, slope = trusts.recurrent_share[i], trusts.ask_slope[i]
-        _draw_variates(i, trusts, shared, first_draw, values)
-        _size_savings(k, plans.delivery[i], s, year, slope, values[RECURRENT], values[ONE_OFF])
-        _months(i, k, trusts, year, shared, first_draw, extra, work, out)
+        _settle_variates(i, trusts, shared, seen, first_draw, values)
+        size_savings(k, plans.delivery[i], s, year, slope, values[RECURRENT], values[ONE_OFF])
+        _months(i, k, trusts, year, shared, seen, first_draw, extra, work, out)
         _position(plan, out.quarter_variance[3, i], out.position_before_support[i])
         _explain(i, k, trusts, year, extra, work, out)
 

@@ -1,0 +1,141 @@
+"""Forecasts conditional on the year so far: draws that agree with every month seen, what trusts share included."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from sector_risk.assumptions import Assumptions
+from sector_risk.engine import default_threads
+from sector_risk.faults import Fault, InputError, InputWarning
+from sector_risk.fold import Fold
+from sector_risk.panel import check_panel
+from sector_risk.posterior import Posterior, learn
+from sector_risk.prepare import in_parts
+from sector_risk.regimes import Regime
+from sector_risk.run import Run
+from sector_risk.simulation import check_settings, plan_run, run_forecast, warn_of_idle_rules
+
+FEW = 32
+"""Particles worth fewer than this speak for themselves only: what was seen is a surprise to the model."""
+
+
+def condition(
+    panel: xr.Dataset,
+    assumptions: Assumptions | None = None,
+    regime: Regime | str | None = None,
+    *,
+    through_month: int,
+    n_draws: int = 10_000,
+    seed: int = 0,
+    threads: int | None = None,
+    block_size: int | None = None,
+    progress: bool | Callable[[int, int], None] = False,
+    by_quarter: bool = False,
+) -> xr.Dataset:
+    """Forecast the year end given the months seen.
+
+    In every draw each trust's variance at the months seen is what was reported, and everything behind it has the
+    distribution that it has given all reports of all trusts: savings, drift, one-off cover, the months' shocks, and
+    what trusts share. The months to come are drawn as always. With nothing seen this is `simulate`, to the bit.
+
+    Parameters
+    ----------
+    panel : Dataset with dimension `trust`
+        With `variance_ytd` (trust, month), or `actual` (trust, month), which is compared with the plan to date; and
+        `forecast` (trust), the declared year-end position before support, where there is one. Trusts may be seen at
+        different months, or not at all. A variance within `assumptions.reporting.on_plan` of turnover is on plan.
+    assumptions, regime, n_draws, seed, threads, block_size, progress, by_quarter
+        As in `simulate`.
+    through_month : int
+        Months up to this one are seen, 0 to 12; later ones in the panel are not looked at. Declared forecasts are
+        taken to be those of this month.
+
+    Returns
+    -------
+    Dataset
+        As `simulate`, with `months_seen` and `particles_worth` by trust.
+
+    Raises
+    ------
+    InputError
+        With every fault of panel and settings; for assumptions under which nothing can be learnt from the year so far
+        (no shocks to the run rate), and for fat-tailed dependence and user drivers, which are not covered.
+
+    Warns
+    -----
+    InputWarning
+        Of trusts whose reports the model finds surprising, and as `simulate`.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> case = sr.load_case("england-2018-19")
+    >>> seen = case.assign(variance_ytd=(("trust", "month"), [[-12.0]] + [[0.0]] * 226)).assign_coords(month=[6])
+    >>> forecast = sr.condition(seen, through_month=6, n_draws=500, by_quarter=True)
+    >>> float(forecast["variance_by_quarter"].sel(quarter=2)[0].mean().round(3))
+    -12.0
+    >>> bool(forecast["variance"][0].mean() < sr.simulate(case, n_draws=500)["variance"][0].mean())
+    True
+    """
+    assumptions = Assumptions() if assumptions is None else assumptions
+    numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
+    asked = check_settings("condition", assumptions, regime, through_month=through_month, **numbers)
+    panel = check_panel(panel)
+    run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
+    warn_of_idle_rules(chosen, run.prepared.context.years)
+    known = what_is_known(run, panel, assumptions, int(through_month), int(threads or default_threads()))
+    run = replace(run, by_quarter=by_quarter, posterior=known)
+    forecast = run_forecast(run, chosen, panel, assumptions, (threads, block_size, progress))
+    return forecast.assign_attrs(through_month=int(through_month)) if known else forecast
+
+
+def what_is_known(
+    run: Run, panel: xr.Dataset, assumptions: Assumptions, through_month: int, threads: int
+) -> Posterior | None:
+    """Return what the months seen say of trusts and of what they share; None if they say nothing."""
+    probe = Fold(run, 1)
+    probe.clear(0)
+    probe.begin_year(0)
+    rows = run.prepared.parts.trust
+    delivery, volatility = probe.block.delivery[rows, 0], probe.block.volatility[rows]
+    panel, _ = in_parts(panel)
+    known = learn(panel, run.prepared, assumptions, through_month, delivery, volatility, threads)
+    if known:
+        refuse_what_is_not_covered(assumptions)
+        warn_of_surprises(known, panel["trust"].values[known.trust])
+    return known
+
+
+def refuse_what_is_not_covered(assumptions: Assumptions) -> None:
+    """Raise one `InputError` for all assumptions under which reports cannot be taken into account."""
+    if faults := list(not_covered(assumptions)):
+        raise InputError(faults)
+
+
+def not_covered(assumptions: Assumptions) -> Iterator[Fault]:
+    """Yield what a forecast conditional on the year so far cannot do."""
+    if assumptions.drivers:
+        remedy = "Leave drivers out, or forecast without the year so far."
+        yield Fault("condition", "drivers of your own are not covered", str(assumptions.drivers), remedy)
+    if assumptions.dependence.tail_dof:
+        remedy = "Set dependence.tail_dof to 0, or forecast without the year so far."
+        came = f"{assumptions.dependence.tail_dof:g}"
+        yield Fault("condition", "fat-tailed dependence is not covered", came, remedy, variable="dependence.tail_dof")
+    if not assumptions.deterioration.shock_sd:
+        remedy = "Give the months' shocks some variance: reports cannot be met exactly without."
+        yield Fault("condition", "must be above nought", "0", remedy, variable="deterioration.shock_sd")
+
+
+def warn_of_surprises(known: Posterior, codes: np.ndarray) -> None:
+    """Warn of trusts whose reports hardly any particle explains."""
+    rare = [f"{code} ({worth:.0f})" for code, worth in zip(codes, known.worth, strict=True) if worth < FEW]
+    if rare:
+        who = ", ".join(rare[:8]) + (" and others" if len(rare) > 8 else "")
+        message = (
+            f"The model finds the reports of {len(rare)} trust(s) surprising; their forecasts rest on few particles: "
+            f"{who}. Look at the reports, then at the assumptions."
+        )
+        warnings.warn(message, InputWarning, stacklevel=4)
