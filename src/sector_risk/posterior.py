@@ -16,6 +16,7 @@ with m_i, C_i mean and covariance of the trust's latents under the weights above
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -36,10 +37,14 @@ I64 = NDArray[np.int64]
 ENOUGH = choose.N_PARTICLES // 8
 """Particles that a trust should be worth: more are drawn until it is, or there is no end in sight."""
 MOST_LOTS = 32
-HANDS_BY_VARIANCE = 1.5
+HANDS_BY_VARIANCE = 1.0
 MOST_HANDS = 15
-SIZES = (choose.N_PARTICLES // 4, choose.N_PARTICLES // 4, choose.N_PARTICLES)
-"""Particles drawn for each step of Newton's method."""
+NEARLY = 0.8
+"""Precision, prior's being one, that chance in particles may explain."""
+FEW_STEPS, FEW_PARTICLES = 2, choose.N_PARTICLES // 2
+MOST_STEPS = 8
+CLOSE = 0.05
+"""Root mean square by which a last step may move trusts' latents, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Loads:
     which: I64  # (R, V, C) positions in `factors`
     own: F64  # (R, V) variance R given the factors
     factors: I64  # (F,) flat positions of the factors in use among (stream, group, 4), then months
+
+    @cached_property
+    def compact(self) -> tuple[tuple[I64, F64], ...]:
+        """Of each trust the factors that its latents depend on, and its loads on them (V, factors)."""
+        return tuple(compacted(which, load) for which, load in zip(self.which, self.load, strict=True))
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class Drawn:
     """Particles of the trusts seen, given what was expected of factors."""
 
     latents: F32  # (R, particle, latents)
-    fresh: F32  # (R, particle, 12) months' shocks before any report
+    fresh: F32  # (R, particle, months) months' shocks before any report
     weights: F64  # (R, particle), in all one
     worth: F64  # (R,) effective number
     once: NDArray[np.bool_]  # (R,) one lot was enough: `fresh` are those of the particles
@@ -143,7 +153,7 @@ def learn(
         threads=threads,
     )
     loads = factor_loads(prepared, reports)
-    drawn, expected, root = laplace(reports, prepared, conditions, loads)
+    drawn, expected, root, hands = laplace(reports, prepared, conditions, loads)
     row = np.full(len(prepared.plan), -1)
     row[reports.trust] = np.arange(len(reports.trust))
     return Posterior(
@@ -155,7 +165,7 @@ def learn(
         hashes=trusts.hashes[reports.trust],
         key=stream_key(seed, "seen:choice"),
         lean=(drawn.latents[:, :, loads.latents].transpose(0, 2, 1) / loads.own[:, :, None]).astype(np.float32, "C"),
-        hands=hands_needed(drawn, loads, root),
+        hands=hands,
         loads=loads,
         expected=expected.astype(np.float32),
         root=root.astype(np.float32),
@@ -164,36 +174,37 @@ def learn(
 
 def laplace(
     reports: particles.Reports, prepared: Prepared, conditions: Conditions, loads: Loads
-) -> tuple[Drawn, F64, F64]:
-    """Return particles given expected factors, what is expected of factors (F,), and a root of their covariance.
+) -> tuple[Drawn, F64, F64, I64]:
+    """Return particles given expected factors, what is expected of factors (F,), a root of their covariance, and hands.
 
-    Newton's method, with particles drawn anew where the last step has led.
+    Newton's method, with particles drawn anew where the last step has led: a few at first, all of them from the third
+    step on, until a step moves trusts' latents by little.
     """
-    expected = np.zeros(len(loads.factors))
-    for size in SIZES:
-        at, most_lots = means(expected, loads), MOST_LOTS if size == SIZES[-1] else 1
+    expected, move = np.zeros(len(loads.factors)), np.array(np.inf)
+    for step in range(MOST_STEPS):
+        if step > FEW_STEPS and (move**2).mean() < CLOSE**2:
+            break
+        at, size = means(expected, loads), choose.N_PARTICLES if step >= FEW_STEPS else FEW_PARTICLES
+        most_lots = MOST_LOTS if step >= FEW_STEPS else 1
         drawn = draw_particles(size, reports, before_reports(at, loads), prepared, conditions, most_lots)
-        slope, precision = slope_and_precision(drawn, at, loads)
+        slope, precision, spread = slope_and_precision(drawn, at, loads)
         precision = definite(precision)
         expected = expected + np.linalg.solve(precision, slope - expected)
+        move = means(expected, loads) - at
     root = solve_triangular(np.linalg.cholesky(precision), np.eye(len(expected)), lower=True, trans="T")
-    move = (means(expected, loads) - at) / loads.own
-    return moved(drawn, move, loads), expected, root
+    return moved(drawn, move / loads.own, loads), expected, root, hands_needed(spread, loads, root)
 
 
-def hands_needed(drawn: Drawn, loads: Loads, root: F64) -> I64:
+def hands_needed(spread: F64, loads: Loads, root: F64) -> I64:
     """Hands of particles for each trust, (R,): more where factors that are not yet known can move it more.
 
-    In a draw the log weights of a trust's particles have the variance tr(R^-1 C R^-1 S), with C the covariance of its
-    latents and S that of what factors do to them.
+    In a draw the log weights of a trust's particles have the variance tr(R^-1 C R^-1 S), with C = `spread` (R, V, V)
+    the covariance of its latents and S that of what factors do to them.
     """
-    even = np.full(drawn.latents.shape[:2], 1.0 / drawn.latents.shape[1])
-    _, spread = moments(drawn.latents[:, :, loads.latents], even)
-    variance = np.empty(len(loads.load))
-    for r in range(len(variance)):
-        used, part = compact(loads, r)
-        moves = part @ root[used]
-        variance[r] = np.trace(spread[r] / np.outer(loads.own[r], loads.own[r]) @ moves @ moves.T)
+    inverse = 1.0 / loads.own
+    moves = [part @ root[used] for used, part in loads.compact]
+    shifts = np.array([move @ move.T for move in moves]).reshape(spread.shape)
+    variance = (inverse[:, :, None] * spread * inverse[:, None] * shifts).sum(axis=(1, 2))
     return np.clip(np.ceil(HANDS_BY_VARIANCE * variance), 1, MOST_HANDS).astype(np.int64)
 
 
@@ -205,9 +216,9 @@ def before_reports(mean: F64, loads: Loads) -> particles.Before:
 
 
 def definite(precision: F64) -> F64:
-    """Return the precision with no direction less known than at random: chance in the particles may leave one so."""
+    """Return the precision with no direction less known than before any report, as chance in particles may have it."""
     try:
-        np.linalg.cholesky(precision)
+        np.linalg.cholesky(precision - NEARLY * np.eye(len(precision)))
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(precision)
         return np.asarray((vectors * np.maximum(values, 1.0)) @ vectors.T)
@@ -263,8 +274,9 @@ def lot(
     conditions: Conditions,
 ) -> tuple[F32, F32, F64]:
     """Draw the n-th lot of particles of some trusts; latents, shocks before any report, and log weights."""
-    latents = np.empty((len(rows), size, particles.N_LATENTS), np.float32)
-    fresh, weights = np.empty((len(rows), size, 12), np.float32), np.empty((len(rows), size))
+    months = int(last_month(reports).max())
+    latents = np.empty((len(rows), size, pressure.N_VARIATES + months), np.float32)
+    fresh, weights = np.empty((len(rows), size, months), np.float32), np.empty((len(rows), size))
     year = (conditions.plan, conditions.delivery, conditions.trusts, prepared.profile, prepared.tables, prepared.normal)
 
     def draw(part: slice) -> None:
@@ -346,8 +358,8 @@ def means(expected: F64, loads: Loads) -> F64:
     return np.asarray((loads.load * expected[loads.which]).sum(axis=2))
 
 
-def slope_and_precision(drawn: Drawn, at: F64, loads: Loads) -> tuple[F64, F64]:
-    """Slope of the log likelihood in the factors (F,) less the prior's own, and the posterior's precision (F, F).
+def slope_and_precision(drawn: Drawn, at: F64, loads: Loads) -> tuple[F64, F64, F64]:
+    """Slope of the log likelihood in the factors (F,), the posterior's precision (F, F), and latents' spread (R, V, V).
 
     Before any report particles should have the mean `at` and the variance that their factors give them. Where those
     same particles are still at hand, what they have by chance is taken out: else it would add up over trusts.
@@ -362,11 +374,10 @@ def slope_and_precision(drawn: Drawn, at: F64, loads: Loads) -> tuple[F64, F64]:
     known = inverse[:, :, None] * (chance_spread - spread) * inverse[:, None]
     pull = inverse * (centre - chance)
     slope, precision = np.zeros(len(loads.factors)), np.eye(len(loads.factors))
-    for r in range(len(at)):
-        used, part = compact(loads, r)
+    for r, (used, part) in enumerate(loads.compact):
         slope[used] += part.T @ pull[r]
         precision[np.ix_(used, used)] += part.T @ known[r] @ part
-    return slope, precision
+    return slope, precision, spread
 
 
 def latents_before(drawn: Drawn, loads: Loads) -> F32:
@@ -384,9 +395,9 @@ def moments(latents: F32, weights: F64) -> tuple[F64, F64]:
     return centre, scaled.transpose(0, 2, 1) @ scaled - centre[:, :, None] * centre[:, None]
 
 
-def compact(loads: Loads, r: int) -> tuple[I64, F64]:
-    """Return the factors that a trust's latents depend on, and its loads on them (V, factors)."""
-    used, place = np.unique(loads.which[r], return_inverse=True)
-    part = np.zeros((len(loads.latents), len(used)))
-    np.add.at(part, (np.arange(len(part))[:, None], place.reshape(loads.which[r].shape)), loads.load[r])
+def compacted(which: I64, load: F64) -> tuple[I64, F64]:
+    """Return the factors among `which` (V, C), and loads on each of them (V, factors)."""
+    used, place = np.unique(which, return_inverse=True)
+    part = np.zeros((len(which), len(used)))
+    np.add.at(part, (np.arange(len(part))[:, None], place.reshape(which.shape)), load)
     return used, part

@@ -14,7 +14,7 @@ import numpy as np
 from sector_risk.kernels._jit import kernel, step
 from sector_risk.kernels.random import fill_words
 
-N_PARTICLES = 2048
+N_PARTICLES = 1024
 """Particles of each trust."""
 
 HAND = 64
@@ -22,9 +22,10 @@ HAND = 64
 
 N_HANDS = N_PARTICLES // HAND
 LANES = 8
-_HAND_SHIFT = np.uint32(27)
-_REST = np.uint32((1 << 27) - 1)
-_UNIT = np.float32(2.0**-27)
+_HAND_BITS = N_HANDS.bit_length() - 1
+_HAND_SHIFT = np.uint32(32 - _HAND_BITS)
+_REST = np.uint32(2**32 // N_HANDS - 1)
+_UNIT = np.float32(N_HANDS * 2.0**-32)
 _ONE = np.float32(1.0)
 _SMALL = np.float32(2.0**-10)
 _LEAST = np.float32(-60.0)

@@ -265,9 +265,9 @@ def particles_block(
     keys : uint32 array, shape (len(STREAMS), 2)
     first : int
         Number of the first particle.
-    latents : float32 array, shape (n, P, N_LATENTS)
-        Written: latent Normals of each particle.
-    fresh : float32 array, shape (n, P, 12)
+    latents : float32 array, shape (n, P, N_VARIATES + M)
+        Written: latent Normals of each particle, months' shocks up to month M, the last that any report speaks of.
+    fresh : float32 array, shape (n, P, M)
         Written: months' shocks as they were before any report.
     weights : float64 array, shape (n, P)
         Written: log weights, up to a constant of the trust.
@@ -307,8 +307,8 @@ def particles_block(
                 _explain_forecast(
                     kind, value, keep, tolerance, spread, reports.held, sd, base, cover, known, u[t], weight
                 )
-        for m in range(12):
+        for m in range(fresh.shape[2]):
             _place(mean[N_VARIATES + m], month_own, latent[VALUE_ROWS + m], fresh[n, :, m])
         _settle_shocks(reports.reported[r], shocks, latent, u, free)
-        for m in range(12):
+        for m in range(fresh.shape[2]):
             _place(mean[N_VARIATES + m], month_own, latent[VALUE_ROWS + m], latents[n, :, N_VARIATES + m])
