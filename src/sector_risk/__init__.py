@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sector_risk.assumptions import Assumptions, CentralAction, Centre, Evidence, Marginal, Shares
+    from sector_risk.calibration import Calibration, calibrate, sector_outturn
     from sector_risk.cases import CASES, case_names, load_case
     from sector_risk.conditioning import condition
     from sector_risk.drivers import driver
     from sector_risk.faults import Fault, InputError, InputWarning
     from sector_risk.files import open_forecast, save_forecast
+    from sector_risk.history import History, load_history, read_history
     from sector_risk.milestones import LONG_TERM_PLAN, Milestone
     from sector_risk.panel import administer, by_successor, check_panel, make_panel, merge, read_panel, take_over
+    from sector_risk.parameter_draws import simulate_with_parameters, widths
     from sector_risk.plots import plot_fan, plot_forecast, plot_league, plot_projection, plot_waterfall
     from sector_risk.projection import project
     from sector_risk.projection_summary import summarise_projection
@@ -44,13 +47,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "assumptions": ("Assumptions", "CentralAction", "Centre", "Evidence", "Marginal", "Shares"),
+    "calibration": ("Calibration", "calibrate", "sector_outturn"),
     "cases": ("CASES", "case_names", "load_case"),
     "conditioning": ("condition",),
     "drivers": ("driver",),
     "faults": ("Fault", "InputError", "InputWarning"),
     "files": ("open_forecast", "save_forecast"),
+    "history": ("History", "load_history", "read_history"),
     "milestones": ("LONG_TERM_PLAN", "Milestone"),
     "panel": ("administer", "by_successor", "check_panel", "make_panel", "merge", "read_panel", "take_over"),
+    "parameter_draws": ("simulate_with_parameters", "widths"),
     "plots": ("plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"),
     "projection": ("project",),
     "projection_summary": ("summarise_projection",),
@@ -87,6 +93,7 @@ __all__ = [
     "AdministrativeSavings",
     "Assumptions",
     "ByYear",
+    "Calibration",
     "CentralAction",
     "Centre",
     "DeficitSupport",
@@ -94,6 +101,7 @@ __all__ = [
     "Evidence",
     "Fault",
     "FinancialRecoveryFund",
+    "History",
     "ImprovementProgramme",
     "InputError",
     "InputWarning",
@@ -108,11 +116,13 @@ __all__ = [
     "SustainabilityFunding",
     "administer",
     "by_successor",
+    "calibrate",
     "case_names",
     "check_panel",
     "condition",
     "driver",
     "load_case",
+    "load_history",
     "make_panel",
     "merge",
     "open_forecast",
@@ -122,14 +132,18 @@ __all__ = [
     "plot_projection",
     "plot_waterfall",
     "project",
+    "read_history",
     "read_panel",
     "register",
     "review_list",
     "save_forecast",
+    "sector_outturn",
     "simulate",
+    "simulate_with_parameters",
     "summarise",
     "summarise_projection",
     "take_over",
+    "widths",
 ]
 
 
