@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from sector_risk.files import open_forecast, save_forecast
     from sector_risk.history import History, load_history, read_history
     from sector_risk.milestones import LONG_TERM_PLAN, Milestone
-    from sector_risk.panel import administer, by_successor, check_panel, make_panel, merge, read_panel, take_over
+    from sector_risk.panel import (
+        CombineReport,
+        administer,
+        by_successor,
+        check_panel,
+        combine,
+        make_panel,
+        merge,
+        read_accounts,
+        read_panel,
+        read_return,
+        take_over,
+    )
     from sector_risk.parameter_draws import simulate_with_parameters, widths
     from sector_risk.plots import plot_fan, plot_forecast, plot_league, plot_projection, plot_waterfall
     from sector_risk.projection import project
@@ -55,7 +67,19 @@ _HOMES = {
     "files": ("open_forecast", "save_forecast"),
     "history": ("History", "load_history", "read_history"),
     "milestones": ("LONG_TERM_PLAN", "Milestone"),
-    "panel": ("administer", "by_successor", "check_panel", "make_panel", "merge", "read_panel", "take_over"),
+    "panel": (
+        "CombineReport",
+        "administer",
+        "by_successor",
+        "check_panel",
+        "combine",
+        "make_panel",
+        "merge",
+        "read_accounts",
+        "read_panel",
+        "read_return",
+        "take_over",
+    ),
     "parameter_draws": ("simulate_with_parameters", "widths"),
     "plots": ("plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"),
     "projection": ("project",),
@@ -96,6 +120,7 @@ __all__ = [
     "Calibration",
     "CentralAction",
     "Centre",
+    "CombineReport",
     "DeficitSupport",
     "DistressLoans",
     "Evidence",
@@ -119,6 +144,7 @@ __all__ = [
     "calibrate",
     "case_names",
     "check_panel",
+    "combine",
     "condition",
     "driver",
     "load_case",
@@ -132,8 +158,10 @@ __all__ = [
     "plot_projection",
     "plot_waterfall",
     "project",
+    "read_accounts",
     "read_history",
     "read_panel",
+    "read_return",
     "register",
     "review_list",
     "save_forecast",

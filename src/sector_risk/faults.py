@@ -35,6 +35,8 @@ class Fault:
         The trust's code and the variable, where they apply.
     row : int, optional
         The row as a spreadsheet shows it: the header is row 1.
+    sheet, column : str
+        The sheet's name and the column's letter, in a workbook.
 
     Examples
     --------
@@ -49,10 +51,14 @@ class Fault:
     trust: str = ""
     variable: str = ""
     row: int | None = None
+    sheet: str = ""
+    column: str = ""
 
     def __str__(self) -> str:
         where = (
+            f"sheet '{self.sheet}'" if self.sheet else "",
             f"row {self.row}" if self.row is not None else "",
+            f"column {self.column}" if self.column else "",
             f"trust {self.trust}" if self.trust else "",
             self.variable,
         )

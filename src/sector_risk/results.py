@@ -24,7 +24,18 @@ SECTOR_TURNOVER = 87_800.0
 """GBP million in 2018-19, from 3.6bn of efficiency at 4.1%: NHS Improvement, quarter 1 of 2018-19."""
 LIBRARIES = ("sector-risk", "numpy", "scipy", "numba", "xarray")
 Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
-KEPT_FROM_PANEL = ("year", "case", "source", "synthetic", "filled", "reconfigured", "left_out", "not_used_yet")
+KEPT_FROM_PANEL = (
+    "year",
+    "case",
+    "source",
+    "read_from",
+    "combined",
+    "synthetic",
+    "filled",
+    "reconfigured",
+    "left_out",
+    "not_used_yet",
+)
 
 
 def label_forecast(run: Run, draws: Draws, central: dict[str, np.ndarray]) -> xr.Dataset:

@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,18 +16,19 @@ import xarray as xr
 
 from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.panel import check, fill
-from sector_risk.panel.columns import lay_out, near_misses
+from sector_risk.panel.columns import label_of, lay_out, near_misses
 from sector_risk.panel.draft import (
     DATASET,
     LABELS,
+    PER_CENT,
     Bools,
     Draft,
     draft_of_dataset,
     draft_of_table,
     in_money,
 )
-from sector_risk.panel.oversight import is_long, widened
-from sector_risk.panel.tables import Table, frame_table, read_table
+from sector_risk.panel.oversight import LONG_FORM, is_long, widened
+from sector_risk.panel.tables import Headings, Table, frame_table, read_table
 from sector_risk.schema import PANEL
 
 # Which trust a row belongs to and whose random numbers it has; not there where each is its own.
@@ -40,6 +42,9 @@ USED = frozenset(
         "trust",
         "plan",
         "plan_ytd",
+        "variance_ytd",
+        "actual",
+        "forecast",
         "pay_award_funding",
         "debt",
         "loan_rate",
@@ -51,11 +56,15 @@ USED = frozenset(
         "inequality_index",
     )
 )
-_Record = TypeVar("_Record", dict[str, str], list[str])
+_Record = TypeVar("_Record", dict[str, Any], list[str])
+# A sheet is the right one if it has these columns: its own, or those of the oversight framework's long form.
+NEEDED = (frozenset({"trust", "plan"}), frozenset({"trust", *LONG_FORM}))
 MONTH_ATTRS = {"long_name": "month of the financial year, 1 is April", "units": "1"}
 
 
-def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, year: str | None = None) -> xr.Dataset:
+def read_panel(
+    path: str | Path, *, mapping: Mapping[str, str] | None = None, year: str | None = None, sheet: str | None = None
+) -> xr.Dataset:
     r"""Read a file of trusts into a checked and complete panel.
 
     Parameters
@@ -70,6 +79,9 @@ def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, ye
         Column to variable, where a column's own name is not known: ``{"Planned I&E": "plan"}``.
     year : str, optional
         The financial year, ``"2018-19"``. By default it is looked for in the file's name.
+    sheet : str, optional
+        The sheet of a workbook. By default it is the only visible one with columns for the trust and its
+        plan. Titles may stand above the column names.
 
     Returns
     -------
@@ -77,7 +89,9 @@ def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, ye
         On ``trust``, and on ``month`` if a monthly variable is given. Coordinates ``name``, ``region``,
         ``trust_type``, ``trust_subtype``, ``system``, and ``successor`` with ``drawn_as`` where a row belongs to
         another trust (see `merge`); money as float64 in GBP million. The attributes say
-        what was filled by which rule (``filled``), which trusts have no plan (``left_out``), what is kept
+        what was filled by which rule (``filled``, and ``filled_trusts`` for whom), whose figures came in per
+        cent of turnover (``relative_trusts``), where the table was
+        (``read_from``), which trusts have no plan (``left_out``), what is kept
         but not used yet (``not_used_yet``) and which columns were ignored (``ignored_columns``), as JSON.
 
     Raises
@@ -106,8 +120,9 @@ def read_panel(path: str | Path, *, mapping: Mapping[str, str] | None = None, ye
     ([-40.0, 2.5], '2018-19')
     >>> folder.cleanup()
     """
-    panel, messages = _from_table(read_table(path), mapping, year)
-    _warn(messages)
+    table = read_table(path, Headings(partial(_heading, mapping=mapping), NEEDED), sheet)
+    panel, messages = _from_table(table, mapping, year)
+    warn([*blind(table), *messages])
     return panel
 
 
@@ -158,7 +173,7 @@ def make_panel(
     (-32.0, 64.0)
     """
     panel, messages = _from_table(frame_table(table, source), mapping, year)
-    _warn(messages)
+    warn(messages)
     return panel
 
 
@@ -203,7 +218,7 @@ def check_panel(panel: xr.Dataset) -> xr.Dataset:
     True
     """
     complete, messages = completed(panel)
-    _warn(messages)
+    warn(messages)
     return complete
 
 
@@ -213,12 +228,26 @@ def _from_table(table: Table, mapping: Mapping[str, str] | None, year: str | Non
     if not any(column.variable == "trust" for column in layout.columns.values()):
         raise InputError(layout.faults)
     attrs = {
-        "year": _year(year, f"{table.year} {table.source}"),
+        "year": year_of(year, f"{table.year} {table.source}"),
         "source": table.source,
         "ignored_columns": json.dumps(layout.ignored),
+        **({"read_from": table.read_from} if table.read_from else {}),
     }
-    panel, messages = _complete(draft_of_table(table, layout), attrs)
+    panel, messages = complete_draft(draft_of_table(table, layout), attrs)
     return panel, [*_unread(layout.near_misses), *messages]
+
+
+def _heading(name: str, mapping: Mapping[str, str] | None) -> str:
+    """What a column's name means here: a variable, or a column of the long form."""
+    key = name.strip().casefold()
+    return label_of(name, mapping) or (key if key in LONG_FORM else "")
+
+
+def blind(table: Table) -> list[str]:
+    """What a kind of file cannot show."""
+    if not table.source.casefold().endswith(".xls"):
+        return []
+    return ["in an old workbook (.xls) Excel's error cells look blank: save it as .xlsx to have them found."]
 
 
 def completed(panel: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
@@ -231,9 +260,9 @@ def completed(panel: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         raise InputError([Fault(place, "no rows", "", "The panel needs at least one trust.")])
     faults = check.misfits(panel, place)
     fitting = _without(panel, {fault.variable for fault in faults})
-    year = _year(str(panel.attrs["year"]) if "year" in panel.attrs else None, place)
+    year = year_of(str(panel.attrs["year"]) if "year" in panel.attrs else None, place)
     attrs = {"source": place, "ignored_columns": "[]", **panel.attrs, "year": year}
-    complete, messages = _complete(draft_of_dataset(fitting), attrs, faults)
+    complete, messages = complete_draft(draft_of_dataset(fitting), attrs, faults)
     strange = [str(name) for name in panel.variables if name not in PANEL and name != "month"]
     return complete, [*_unread(near_misses(strange)), *messages]
 
@@ -243,7 +272,9 @@ def _without(panel: xr.Dataset, names: set[str]) -> xr.Dataset:
     return panel.drop_vars([name for name in names if name in panel.variables])
 
 
-def _complete(draft: Draft, attrs: Mapping[str, Any], faults: Iterable[Fault] = ()) -> tuple[xr.Dataset, list[str]]:
+def complete_draft(
+    draft: Draft, attrs: Mapping[str, Any], faults: Iterable[Fault] = ()
+) -> tuple[xr.Dataset, list[str]]:
     """Check a draft and close its gaps; say what deserves a warning."""
     silent = check.without_a_plan(draft)
     scale, turnover_rule, filled, found = _examined(draft, silent, str(attrs["year"]))
@@ -251,8 +282,32 @@ def _complete(draft: Draft, attrs: Mapping[str, Any], faults: Iterable[Fault] = 
     left_out = draft.panel["trust"].values[silent].tolist()
     panel, rules = _filled(filled, str(attrs["year"]))
     rules = {"turnover": turnover_rule, **rules} if turnover_rule else rules
+    given = draft.panel.isel(trust=~silent)
+    attrs = {
+        **attrs,
+        "filled_trusts": _with_codes(
+            attrs, "filled_trusts", {name: fill.gaps_of(given, name) for name in rules}, given
+        ),
+        "relative_trusts": _with_codes(attrs, "relative_trusts", _relative(given), given),
+    }
     messages = [scale, _left_out(left_out), *(_filling(name, rules) for name in fill.WARNED)]
     return _described(panel, attrs, rules, left_out), [message for message in messages if message]
+
+
+def _with_codes(attrs: Mapping[str, Any], key: str, now: Mapping[str, Bools], panel: xr.Dataset) -> str:
+    """Of which trusts something is so, variable by variable, now or at an earlier check."""
+    earlier = recorded(attrs, key, {})
+    codes = {name: panel["trust"].values[where].tolist() for name, where in now.items()}
+    return json.dumps({**earlier, **{name: [*earlier.get(name, []), *there] for name, there in codes.items()}})
+
+
+def _relative(panel: xr.Dataset) -> dict[str, Bools]:
+    """Whose figures came in per cent of turnover, so that they follow it."""
+    shares = {str(name): array for name, array in panel.data_vars.items() if array.attrs.get("units") == PER_CENT}
+    return {
+        name: array.notnull().any([dim for dim in array.dims if dim != "trust"]).values
+        for name, array in shares.items()
+    }
 
 
 def _examined(draft: Draft, silent: Bools, year: str) -> tuple[str, str, xr.Dataset, list[Fault]]:
@@ -310,14 +365,14 @@ def _described(
     return panel.assign_attrs(
         {
             **attrs,
-            "filled": json.dumps({**_recorded(attrs, "filled", {}), **rules}),
-            "left_out": json.dumps([*_recorded(attrs, "left_out", []), *left_out]),
+            "filled": json.dumps({**recorded(attrs, "filled", {}), **rules}),
+            "left_out": json.dumps([*recorded(attrs, "left_out", []), *left_out]),
             "not_used_yet": json.dumps([name for name in known if name not in USED]),
         }
     )
 
 
-def _recorded(attrs: Mapping[str, Any], name: str, nothing: _Record) -> _Record:
+def recorded(attrs: Mapping[str, Any], name: str, nothing: _Record) -> _Record:
     """What an earlier check recorded; nothing if the attribute was not written by one."""
     try:
         record = json.loads(attrs[name])
@@ -326,7 +381,7 @@ def _recorded(attrs: Mapping[str, Any], name: str, nothing: _Record) -> _Record:
     return record if isinstance(record, type(nothing)) else nothing
 
 
-def _year(year: str | None, source: str) -> str:
+def year_of(year: str | None, source: str) -> str:
     """The financial year as ``2018-19``: as given, else from the source's name."""
     named = [year] if year is not None else re.findall(r"20\d\d-\d\d", source)
     start = next((found for text in named if (found := fill.start_of(text)) is not None), None)
@@ -358,6 +413,7 @@ def _unread(near: Mapping[str, str]) -> list[str]:
     return [f"columns not read because their names are not known: {asked}."]
 
 
-def _warn(messages: Iterable[str]) -> None:
+def warn(messages: Iterable[str]) -> None:
+    """Warn whoever called the public function that calls this."""
     for message in messages:
         warnings.warn(message, InputWarning, stacklevel=3)

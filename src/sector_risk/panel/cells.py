@@ -13,6 +13,23 @@ YES_OR_NO = {
     **dict.fromkeys(("no", "n", "false", "0", "0.0"), 0.0),
 }
 
+# What Excel shows where a formula has no result.
+EXCEL_ERRORS = frozenset(
+    {
+        "#ref!",
+        "#div/0!",
+        "#n/a",
+        "#value!",
+        "#name?",
+        "#num!",
+        "#null!",
+        "#spill!",
+        "#calc!",
+        "#getting_data",
+        "#field!",
+    }
+)
+
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?")
 _IN_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _BRACKETS = re.compile(r"\(\s*([0-9.,e]+)\s*\)")
@@ -21,6 +38,24 @@ _BRACKETS = re.compile(r"\(\s*([0-9.,e]+)\s*\)")
 def is_missing(text: str) -> bool:
     """Whether a cell says that there is nothing: blank, a dash, n/a."""
     return text.strip().casefold() in NOTHING
+
+
+def is_excel_error(text: str) -> bool:
+    """Whether a cell is one of Excel's errors.
+
+    >>> is_excel_error("#REF!"), is_excel_error("n/a")
+    (True, False)
+    """
+    return text.strip().casefold() in EXCEL_ERRORS
+
+
+def unreadable(text: str, rule: str, remedy: str) -> tuple[str, str]:
+    """The rule and the remedy for a cell that cannot be read; an Excel error and a formula are called so."""
+    if is_excel_error(text):
+        return "an Excel error cell", "Mend the formula, or clear the cell if the figure is not known."
+    if text.startswith("="):
+        return "a formula whose result was not saved", "Open the file in a spreadsheet program and save it again."
+    return rule, remedy
 
 
 def as_text(cell: object) -> str:
@@ -82,8 +117,8 @@ def as_flag(text: str) -> float:
         raise ValueError(text) from None
 
 
-def as_value(text: str, kind: Kind, per_cent: bool = False) -> float:
-    """Read a cell as its variable's kind; a per cent column may repeat the sign in its cells.
+def as_value(text: str, kind: Kind, per_cent: bool = False, fraction: bool = False) -> float:
+    """Read a cell as its variable's kind; a per cent column may repeat the sign in its cells, a fraction have it.
 
     Raises
     ------
@@ -92,4 +127,7 @@ def as_value(text: str, kind: Kind, per_cent: bool = False) -> float:
     """
     if kind == "flag":
         return as_flag(text)
-    return as_number(text.strip().removesuffix("%") if per_cent else text)
+    text = text.strip()
+    if fraction and text.endswith("%"):
+        return as_number(text.removesuffix("%")) / 100.0
+    return as_number(text.removesuffix("%") if per_cent else text)

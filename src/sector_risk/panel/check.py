@@ -10,6 +10,7 @@ import xarray as xr
 
 from sector_risk.faults import Fault, as_sentence, nearest
 from sector_risk.panel.draft import PER_CENT, Bools, Draft, Floats
+from sector_risk.panel.names import plain
 from sector_risk.schema import MONEY, MONTHS, PANEL, REGIONS, TRUST_SUBTYPES, TRUST_TYPES
 
 # The largest trusts turn over 2-3 thousand GBP million: a median above this is in thousands.
@@ -276,6 +277,21 @@ def successor_rule(case: Case) -> Iterator[Fault]:
             yield case.draft.fault(position, "successor", "the successor has a successor itself", code, remedy)
 
 
+def name_rule(case: Case) -> Iterator[Fault]:
+    """Two codes with one name are a trust and its successor; parts of one trust may share a name."""
+    panel = case.draft.panel
+    codes, names = panel["trust"].values.tolist(), panel["name"].values.tolist()
+    parts = [panel[name].values.tolist() for name in ("successor", "drawn_as") if name in panel.variables]
+    first: dict[str, int] = {}
+    for position, name in enumerate(names):
+        before = first.setdefault(plain(name), position)
+        if before == position or not name or any(part[before] == part[position] for part in parts):
+            continue
+        rule = f"{codes[before]} and {codes[position]} have the same name: a trust and its successor?"
+        remedy = "Keep one, or name the one that took the other on in a column 'successor' (in a panel: take_over)."
+        yield case.draft.fault(position, "name", rule, name, remedy)
+
+
 RULES: tuple[Callable[[Case], Iterable[Fault]], ...] = (
     label_rule,
     infinity_rule,
@@ -287,6 +303,7 @@ RULES: tuple[Callable[[Case], Iterable[Fault]], ...] = (
     actual_rule,
     plan_path_rule,
     successor_rule,
+    name_rule,
 )
 
 

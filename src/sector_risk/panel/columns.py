@@ -78,7 +78,7 @@ def recognise(header: str) -> Column | None:
     >>> recognise("ytd_var_pct_M3")
     Column(variable='variance_ytd', month=3, per_cent=True)
     """
-    key = _key(header)
+    key = key_of(header)
     match = _HEADER.fullmatch(key)
     parts = {"stem": key, "month": None} if key in NAMES or match is None else match.groupdict()
     spec = PANEL.get(NAMES.get(str(parts["stem"]), ""))
@@ -88,6 +88,16 @@ def recognise(header: str) -> Column | None:
     if (per_cent or parts.get("unit")) and not spec.is_money:
         return None
     return Column(spec.name, int(parts["month"]) if parts["month"] else None, per_cent)
+
+
+def label_of(header: str, mapping: Mapping[str, str] | None = None) -> str:
+    """The variable that a column's name means, by the mapping or as it stands; empty if it is not known.
+
+    >>> label_of("ODS code"), label_of("Reset", {"Reset": "plan"}), label_of("postcode")
+    ('trust', 'plan', '')
+    """
+    column = recognise((mapping or {}).get(header, header))
+    return column.label if column else ""
 
 
 def lay_out(header: Sequence[str], mapping: Mapping[str, str] | None, place: str) -> Layout:
@@ -134,7 +144,7 @@ def near_misses(names: Iterable[str]) -> dict[str, str]:
     >>> near_misses(["effciency_plan", "postcode"])
     {'effciency_plan': "did you mean 'efficiency_plan'?"}
     """
-    asked = {name: _question(_key(name)) for name in names}
+    asked = {name: _question(key_of(name)) for name in names}
     return {name: question for name, question in asked.items() if question}
 
 
@@ -143,7 +153,12 @@ def _question(key: str) -> str:
     return f"did you mean '{key}_m1' to '{key}_m12'?" if monthly else nearest(key, LIKELY, NEAR_MISS)
 
 
-def _key(header: str) -> str:
+def key_of(header: str) -> str:
+    """A column's name without case, blanks and punctuation.
+
+    >>> key_of("Plan (% of turnover)")
+    'plan_pct_of_turnover'
+    """
     words = header.casefold().replace("%", " pct ").replace("per cent", "pct")
     return re.sub(r"[^0-9a-z£]+", "_", words).strip("_")
 
@@ -164,7 +179,7 @@ def _mapped(header: Sequence[str], mapping: Mapping[str, str], place: str) -> tu
 
 
 def _known(variable: str) -> str:
-    question = _question(_key(variable)) or nearest(variable, LIKELY)
+    question = _question(key_of(variable)) or nearest(variable, LIKELY)
     return as_sentence(question) if question else f"The variables are {', '.join(PANEL)}."
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.faults import Fault
-from sector_risk.panel.cells import as_text, as_value, is_missing
+from sector_risk.panel.cells import as_text, as_value, is_excel_error, is_missing, unreadable
 from sector_risk.panel.columns import Column, Layout
 from sector_risk.panel.tables import Table
 from sector_risk.schema import (
+    FRACTION,
     MONEY,
     MONTHS,
     PANEL,
@@ -50,6 +51,10 @@ class Draft:
         Whether a cell of this trust could not be read.
     faults : tuple of Fault
         What could not be read.
+    sheet : str
+        The sheet, in a workbook.
+    letters : mapping of str to str
+        The letter of each variable's column, in a workbook.
     """
 
     panel: xr.Dataset
@@ -57,6 +62,8 @@ class Draft:
     rows: tuple[int | None, ...]
     spoilt: Bools
     faults: tuple[Fault, ...] = ()
+    sheet: str = ""
+    letters: Mapping[str, str] = field(default_factory=dict)
 
     def keep(self, chosen: Bools) -> Draft:
         """The same draft with the chosen trusts only."""
@@ -72,7 +79,8 @@ class Draft:
         row = self.rows[position]
         code = str(self.panel["trust"].values[position])
         trust = code if code or row is not None else f"number {position + 1}"
-        return Fault(self.place, rule, shown(value), remedy, trust, variable, row)
+        column = self.letters.get(variable, "")
+        return Fault(self.place, rule, shown(value), remedy, trust, variable, row, self.sheet, column)
 
 
 def shown(value: object) -> str:
@@ -97,10 +105,16 @@ def draft_of_table(table: Table, layout: Layout) -> Draft:
     """
     cells = {column: table.column(position) for position, column in layout.columns.items()}
     codes = _labels(cells[Column("trust")])
-    bare = Draft(xr.Dataset(coords={"trust": codes}), table.source, table.numbers, np.zeros(len(codes), bool))
+    letters = {
+        column.label: letter
+        for position, column in layout.columns.items()
+        for letter in table.letters[position : position + 1]
+    }
+    nothing = np.zeros(len(codes), bool)
+    bare = Draft(xr.Dataset(coords={"trust": codes}), table.source, table.numbers, nothing, (), table.sheet, letters)
     others = {column: texts for column, texts in cells.items() if column.variable != "trust"}
     read = {column: _read(bare, column, texts) for column, texts in others.items()}
-    faults = tuple(fault for column in read.values() for fault in column[1])
+    faults = (*_label_errors(bare, Column("trust"), codes), *(fault for column in read.values() for fault in column[1]))
     panel = bare.panel.assign(_gathered({column: values for column, (values, _) in read.items()}))
     spoilt = np.isin(table.numbers, [fault.row for fault in faults if fault.row is not None])
     return replace(bare, panel=_tidied(panel), spoilt=spoilt, faults=(*layout.faults, *faults))
@@ -134,21 +148,29 @@ def draft_of_dataset(panel: xr.Dataset) -> Draft:
 def _read(bare: Draft, column: Column, texts: Iterable[str]) -> tuple[NDArray[np.generic], list[Fault]]:
     spec = PANEL[column.variable]
     if spec.kind == "text":
-        return _labels(texts), []
+        return _labels(texts), list(_label_errors(bare, column, texts))
     values, faults = [], []
     for position, text in enumerate(texts):
         try:
-            values.append(as_value(text, spec.kind, column.per_cent))
+            values.append(as_value(text, spec.kind, column.per_cent, spec.unit == FRACTION))
         except ValueError:
             values.append(np.nan)
-            faults.append(bare.fault(position, column.label, *_unreadable(spec, text)))
+            faults.append(_unread(bare, position, column.label, text))
     return np.array(values, dtype=np.float64), faults
 
 
-def _unreadable(spec: VariableSpec, text: str) -> tuple[str, str, str]:
-    if spec.kind == "flag":
-        return "neither yes nor no", text, "Write yes or no, or leave the cell blank."
-    return "text in a number", text, "Type a number, or leave the cell blank if it is not known."
+def _label_errors(bare: Draft, column: Column, texts: Iterable[str]) -> Iterator[Fault]:
+    for position, text in enumerate(texts):
+        if is_excel_error(text):
+            yield _unread(bare, position, column.label, text)
+
+
+def _unread(bare: Draft, position: int, label: str, text: str) -> Fault:
+    rule, remedy = "text in a number", "Type a number, or leave the cell blank if it is not known."
+    if label in PANEL and PANEL[label].kind == "flag":
+        rule, remedy = "neither yes nor no", "Write yes or no, or leave the cell blank."
+    rule, remedy = unreadable(text, rule, remedy)
+    return bare.fault(position, label, rule, text, remedy)
 
 
 def _read_variable(bare: Draft, given: xr.DataArray, spec: VariableSpec) -> tuple[xr.DataArray, list[Fault]]:

@@ -13,13 +13,14 @@ from itertools import groupby
 from operator import attrgetter
 
 from sector_risk.faults import Fault, raise_if_any
-from sector_risk.panel.cells import as_number
+from sector_risk.panel.cells import as_number, unreadable
 from sector_risk.panel.tables import Table
 from sector_risk.schema import QUARTER_END_MONTHS
 
 PLAN, VARIANCE = "OF0079", "OF0081"
 LABELS = ("trust_code", "region", "trust_type", "trust_subtype", "trust_name")
 KEYS = ("trust_code", "quarter", "metric_id", "value")
+LONG_FORM = frozenset(KEYS[1:])
 HEADER = (*LABELS, "plan_pct_turnover", *(f"ytd_var_pct_m{month}" for month in QUARTER_END_MONTHS))
 
 
@@ -64,10 +65,18 @@ def widened(table: Table) -> Table:
     records = list(_records(table))
     latest = max(record.year for record in records)
     chosen = sorted((r for r in records if r.year == latest), key=attrgetter("trust", "quarter", "row"))
-    raise_if_any([*_unreadable(chosen, table.source), *_twice(chosen, table.source)])
+    raise_if_any([*_unreadable(chosen, table), *_twice(chosen, table)])
     trusts = sorted((_row(list(group)) for _, group in groupby(chosen, attrgetter("trust"))), key=lambda t: t[0])
     numbers, body = tuple(number for number, _ in trusts), tuple(cells for _, cells in trusts)
-    return replace(table, header=HEADER, numbers=numbers, body=body, year=latest)
+    letters = tuple(_letter(table, name if name in LABELS else "value") for name in HEADER)
+    return replace(
+        table, header=HEADER, numbers=numbers, body=body, year=latest, letters=letters if table.letters else ()
+    )
+
+
+def _letter(table: Table, name: str) -> str:
+    """The letter of a column of the long form; empty where there are none."""
+    return dict(zip(_names(table), table.letters, strict=False)).get(name, "")
 
 
 def _row(records: Sequence[Record]) -> tuple[int, tuple[str, ...]]:
@@ -108,27 +117,30 @@ def _unreadable_quarters(table: Table) -> Iterator[Fault]:
         if not _quarter(cells["quarter"]):
             remedy = "Write it as Q1 2025/26."
             came, trust = cells["quarter"], cells["trust_code"]
-            yield Fault(table.source, "not a quarter", came, remedy, trust, "quarter", number)
+            where = {"sheet": table.sheet, "column": _letter(table, "quarter")}
+            yield Fault(table.source, "not a quarter", came, remedy, trust, "quarter", number, **where)
 
 
-def _unreadable(records: Iterable[Record], source: str) -> Iterator[Fault]:
+def _unreadable(records: Iterable[Record], table: Table) -> Iterator[Fault]:
     for record in records:
         if record.metric in (PLAN, VARIANCE):
             try:
                 as_number(record.value)
             except ValueError:
-                yield _fault(record, source, "text in a number", record.value, "Type a number.")
+                rule, remedy = unreadable(record.value, "text in a number", "Type a number.")
+                yield _fault(record, table, rule, record.value, remedy)
 
 
-def _twice(records: Iterable[Record], source: str) -> Iterator[Fault]:
+def _twice(records: Iterable[Record], table: Table) -> Iterator[Fault]:
     seen: dict[tuple[str, int, str], int] = {}
     for record in records:
         key = (record.trust, record.quarter, record.metric)
         if record.metric in (PLAN, VARIANCE) and seen.setdefault(key, record.row) != record.row:
             rule = f"a second value for the same quarter (also in row {seen[key]})"
-            yield _fault(record, source, rule, record.value, "Keep one.")
+            yield _fault(record, table, rule, record.value, "Keep one.")
 
 
-def _fault(record: Record, source: str, rule: str, value: str, remedy: str) -> Fault:
+def _fault(record: Record, table: Table, rule: str, value: str, remedy: str) -> Fault:
     variable = "plan" if record.metric == PLAN else f"variance_ytd_m{3 * record.quarter}"
-    return Fault(source, rule, value, remedy, record.trust, variable, record.row)
+    where = {"sheet": table.sheet, "column": _letter(table, "value")}
+    return Fault(table.source, rule, value, remedy, record.trust, variable, record.row, **where)
