@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import sector_risk
 from sector_risk import cli
+from sector_risk.cli import progress
 from sector_risk.faults import InputWarning
 from sector_risk.readings import _RULES
 from sector_risk.regimes.regime import BUNDLED
@@ -414,14 +415,14 @@ def test_a_full_disk_is_one_line(monkeypatch, tmp_path):
 
 
 def test_the_bar_stays_away_from_short_runs():
-    bar = cli._LateBar(after=60)
+    bar = progress.LateBar(after=60)
     bar.update(1, 2)
     assert bar._bar is None
     bar.stop()
 
 
 def test_the_bar_counts_blocks():
-    bar = cli._LateBar(after=0)
+    bar = progress.LateBar(after=0)
     bar.update(1, 2)
     assert bar._bar.tasks[0].completed == 1
     bar.stop()
@@ -583,3 +584,65 @@ def test_an_interrupt_from_outside_leaves_both_files_or_none(seconds, ending, tm
         assert (child.returncode, written) == (130, sorted(files))
     else:
         assert written == (sorted(files) if child.returncode == 0 else [])
+
+
+class TestEvidence:
+    def seen(self, folder, **columns):
+        """A small file of trusts with their plans and what they reported by month 6."""
+        rows = {"trust": ["ZZ1", "ZZ2"], "region": ["London"] * 2, "trust_type": ["Acute"] * 2}
+        rows |= {"turnover": [500.0, 400.0], "efficiency_plan": [20.0, 16.0], "plan": [-10.0, 0.0]}
+        rows |= {"variance_ytd_m3": [-1.0, 0.0], "variance_ytd_m6": [-4.0, 0.0], **columns}
+        path = folder / "return_2018-19.csv"
+        path.write_text("\n".join(",".join(map(str, row)) for row in [list(rows), *zip(*rows.values(), strict=True)]))
+        return path
+
+    def test_a_forecast_is_given_the_months_seen(self, tmp_path):
+        path, saved = self.seen(tmp_path), tmp_path / "f.nc"
+        result = run("forecast", path, "--through-month", 6, "--draws", 60, "-o", saved)
+        assert result.exit_code == 0, result.output
+        assert "Given the year so far: 2 of 2 trusts are seen, up to month 6." in result.output
+        assert sector_risk.open_forecast(saved)["months_seen"].values.tolist() == [6, 6]
+
+    def test_with_nothing_seen_it_is_the_usual_forecast(self, tmp_path):
+        path = self.seen(tmp_path)
+        usual = run("forecast", path, "--draws", 60).output
+        assert run("forecast", path, "--draws", 60, "--through-month", 0).output == usual
+
+    def test_no_month_13(self, tmp_path):
+        result = run("forecast", self.seen(tmp_path), "--through-month", 13)
+        assert result.exit_code == 2
+        assert "0<=x<=12" in result.output
+
+    def test_a_fit_is_saved_and_drawn_from(self, tmp_path):
+        fitted = tmp_path / "fitted.toml"
+        result = run("calibrate", "--without", "2016-17", "-o", fitted)
+        assert result.exit_code == 0, result.output
+        assert "(4 years)" in result.output
+        assert f"Wrote {fitted}" in result.output
+        page = run("forecast", self.seen(tmp_path), "--assumptions", fitted, "--draws", 80, "--parameter-sets", 4)
+        assert page.exit_code == 0, page.output
+        assert "Parameters are drawn 4 times from a fit" in page.output
+        many = run("forecast", self.seen(tmp_path), "--assumptions", fitted, "--draws", 81)
+        assert many.exit_code == 2
+        assert "multiple of parameter_sets" in many.output
+        path = run("project", self.seen(tmp_path), "--assumptions", fitted, "--draws", 40, "--years", 2)
+        assert path.exit_code == 0, path.output
+
+    def test_a_fit_goes_to_a_toml_file_only(self, tmp_path):
+        result = run("calibrate", "-o", tmp_path / "fitted.csv")
+        assert result.exit_code == 2
+        assert ".toml" in result.output
+
+    def test_a_return_is_read_with_its_mapping(self, tmp_path):
+        mapping, path = tmp_path / "mapping.toml", tmp_path / "return_2018-19.csv"
+        mapping.write_text('unit = "GBP thousand"\n[columns]\nOrg = "trust"\nResult = "actual"\nPeriod = "month"\n')
+        header = "Org,Region,Trust type,Period,Turnover,Plan,Efficiency plan,Result\n"
+        path.write_text(header + "ZZ1,London,Acute,1,500000,-10000,20000,-900\n")
+        result = run("check", path, "--mapping", mapping)
+        assert result.exit_code == 0, result.output
+        assert "no faults; 1 trusts, 2018-19" in result.output
+
+    def test_a_case_takes_no_options_of_a_file(self):
+        result = run("forecast", "--case", CASE, "--sheet", "x")
+        assert result.exit_code == 2
+        assert "give --sheet with a PANEL file only" in result.output

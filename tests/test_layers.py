@@ -30,11 +30,11 @@ LAYERS = (
     ("simulation", "summary"),
     ("projection", "projection_summary", "conditioning"),
     ("calibration",),
-    ("parameter_draws", "scores"),
+    ("parameter_draws", "scores", "rivals"),
     ("backtesting",),
     ("readings",),
     ("plots", "report_text"),
-    ("projection_text",),
+    ("projection_text", "backtest_text"),
     ("cli",),
 )
 LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}

@@ -101,6 +101,10 @@ class History:
         figures = tuple(f for f in self.figures if f.year != year)
         return replace(self, figures=figures, trusts=tuple(p for p in self.trusts if p.attrs["year"] != year))
 
+    def with_trusts(self, panel: xr.Dataset) -> "History":
+        """Return the history with another panel of trusts' variances, of a year that has none yet."""
+        return replace(self, trusts=(*self.trusts, panel))
+
     def marked(self, marks: str) -> "History":
         """Return the history with those figures alone whose confidence is one of the marks ("VD")."""
         return replace(self, figures=tuple(f for f in self.figures if f.confidence in marks))

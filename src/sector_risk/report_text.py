@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sector_risk.kernels.reduce import BALANCE
+from sector_risk.parameter_draws import widths
 from sector_risk.readings import (
     NO_FIGURE,
     counted_draws,
@@ -33,6 +34,7 @@ from sector_risk.readings import (
     share_on_plan,
     worst_total,
 )
+from sector_risk.summary import SECTOR
 
 FEW_DRAWS = 1_000
 WORST = 30  # whose deficits were set against the sector's in January 2019
@@ -263,7 +265,7 @@ def _why_table(forecast: xr.Dataset) -> Table:
 
 
 def _unit_table(heading: str, summary: xr.Dataset, n_draws: int, decimals: int = 0) -> Table:
-    table = new_table(heading, "Plan", "Expected", "5%", "95%", "P(in\ndeficit)", "P(misses\nplan)")
+    table = new_table(heading, "Plan", "Expected", "5%", "95%", "P(in\ndeficit)", "P(below\nplan)")
     figures = [summary.plan, summary["mean"], _quantile(summary, 0.05), _quantile(summary, 0.95)]
     chances = [summary.p_deficit, summary.p_missing_plan]
     columns = (column.values for column in figures + chances)
@@ -276,14 +278,35 @@ def _unit_table(heading: str, summary: xr.Dataset, n_draws: int, decimals: int =
 def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     """How sure the figures are, and what was done to the data on the way."""
     sector = _at_level(summary, "sector")
-    yield "Misses plan: before support. At most risk: furthest below plan in the worst 5% of draws."
+    yield "Below plan: before support. At most risk: furthest below plan in the worst 5% of draws."
     yield from few_draws(forecast)
-    if forecast.sizes["draw"] > 1:
+    yield from evidence_notes(forecast)
+    if forecast.sizes["draw"] > 1 and "parameter_set" not in forecast.coords:
         yield error_note(sector.mean_se.item(), sector.p_deficit.item(), forecast.sizes["draw"])
     held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
     if held > 0.5:
         yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
     yield from data_notes(forecast.attrs, brief=True)
+
+
+def evidence_notes(forecast: xr.Dataset) -> Iterable[str]:
+    """Say what the forecast takes as seen, and how wide it is for chance and for what is not known of parameters.
+
+    >>> import sector_risk as sr
+    >>> list(evidence_notes(sr.simulate(sr.load_case("england-2018-19"), n_draws=10)))
+    []
+    """
+    if "months_seen" in forecast:
+        seen = int((forecast.months_seen > 0).sum())
+        last = forecast.attrs["through_month"]
+        yield f"Given the year so far: {seen} of {forecast.sizes['trust']} trusts are seen, up to month {last}."
+    if "parameter_set" in forecast.coords:
+        unit = widths(forecast).sel(unit=SECTOR)
+        every, chance, parameters = (money(sd) for sd in unit.sd.values)
+        yield (
+            f"Parameters are drawn {forecast.attrs['parameter_sets']} times from a fit: the provider sector's position "
+            f"has sd {every}, {chance} of it by chance and {parameters} by parameters (squares add up)."
+        )
 
 
 def error_note(mean_se: float, share: float, n_draws: int, when: str = "", chance: str = "breakeven") -> str:

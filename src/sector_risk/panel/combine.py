@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -91,6 +92,12 @@ class SourceReport:
     not_taken: dict[str, str] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> SourceReport:
+        """Read one source of a report's JSON."""
+        lists = {name: tuple(kept[name]) for name in ("missing", "unmatched", "added")}
+        return cls(**{**kept, **lists, "conflicts": [Conflict(**conflict) for conflict in kept["conflicts"]]})
+
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
@@ -135,6 +142,12 @@ class CombineReport:
     def to_json(self) -> str:
         """The whole report as JSON, as the panel's attribute ``combined`` holds it."""
         return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> CombineReport:
+        """Read what `to_json` wrote, as it is kept in a panel's attribute ``combined``."""
+        kept = json.loads(text)
+        return cls(kept["panel"], tuple(SourceReport.of(source) for source in kept["sources"]))
 
     def __str__(self) -> str:
         completed_from = ", ".join(source.source for source in self.sources)

@@ -1,0 +1,163 @@
+"""What a command reads and writes: files are checked before the work, and all of them are written or none."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sector_risk.cli.interrupt import INTERRUPT
+from sector_risk.faults import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+    from sector_risk.assumptions import Assumptions
+    from sector_risk.calibration import Calibration
+
+SUGGESTED_CASE = "england-2018-19"
+PICTURES = (".png", ".pdf", ".svg")
+WRITTEN = "sector_risk.written"
+"""Where a command notes the files it has written."""
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PLACE = click.Path(path_type=Path)
+
+
+def panel_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what its panel is read from."""
+    options = (
+        click.argument("panel", required=False, type=FILE),
+        click.option("--case", metavar="NAME", help="A bundled case instead of a panel; see `sector-risk cases`."),
+        click.option(
+            "--year", metavar="YEAR", help="Financial year of PANEL, such as 2018-19, if its name does not say."
+        ),
+        click.option("--sheet", metavar="NAME", help="Sheet of a workbook, if several could be meant."),
+        click.option(
+            "--mapping", type=FILE, help="PANEL is a monthly return, and this TOML file says what its columns are."
+        ),
+        click.option(
+            "--accounts",
+            multiple=True,
+            type=FILE,
+            help="Published accounts that complete PANEL: turnover, pay. May be given again.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load(panel: Path | None, case: str | None, asked: dict[str, Any]) -> "xr.Dataset":
+    """Read the panel or the bundled case: one of them, not two and not none."""
+    if panel and case:
+        raise click.UsageError("Give a PANEL file or --case, not both.")
+    of_a_file = [name for name in ("year", "sheet", "mapping", "accounts") if asked[name]]
+    if case and of_a_file:
+        raise click.UsageError(f"A bundled case is complete: give --{of_a_file[0]} with a PANEL file only.")
+    import sector_risk as sr
+
+    if case:
+        return sr.load_case(case)
+    if panel:
+        return completed(read(panel, asked), asked["accounts"])
+    raise click.UsageError(f"Give a PANEL file or a bundled case, such as --case {SUGGESTED_CASE}")
+
+
+def read(panel: Path, asked: dict[str, Any]) -> "xr.Dataset":
+    """Read a panel, or a monthly return where there is a mapping."""
+    import sector_risk as sr
+
+    if asked["mapping"]:
+        return sr.read_return(panel, mapping=asked["mapping"], year=asked["year"], sheet=asked["sheet"])
+    return sr.read_panel(panel, year=asked["year"], sheet=asked["sheet"])
+
+
+def completed(panel: "xr.Dataset", accounts: tuple[Path, ...]) -> "xr.Dataset":
+    """Complete a panel from published accounts, if there are any."""
+    import sector_risk as sr
+
+    if not accounts:
+        return panel
+    whole, _ = sr.combine(panel, *(sr.read_accounts(path) for path in accounts))
+    return whole
+
+
+def check_targets(output: Path | None, plot: Path | None) -> list[Path]:
+    """Find out before the simulation whether its results can be written."""
+    if output:
+        check_target("-o", output, (".nc", ".zarr"))
+    if plot:
+        check_target("--plot", plot, PICTURES)
+        need_matplotlib()
+    return [path for path in (output, plot) if path]
+
+
+def check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    """Find out whether one file can be written."""
+    from sector_risk.files import check_target
+
+    try:
+        check_target(path, suffixes)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+    except OSError as error:
+        raise click.BadParameter(f"cannot write {path}: {readable(error)}", param_hint=option) from None
+
+
+def need_matplotlib() -> None:
+    """Say what to install where pictures cannot be drawn."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise ImportError("--plot needs matplotlib; install with: pip install 'sector-risk[plots]'")
+
+
+def read_assumptions(path: Path | None) -> "Assumptions | Calibration":
+    """Read assumptions, or a fit where the file has a section [fit]; the defaults where there is no file."""
+    import sector_risk as sr
+    from sector_risk.settings import read_toml
+
+    if path is None:
+        return sr.Assumptions()
+    try:
+        is_fit = "fit" in read_toml(path, "assumptions")
+        return sr.Calibration.from_toml(path) if is_fit else sr.Assumptions.from_toml(path)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint="--assumptions") from None
+
+
+def write(result: "xr.Dataset", page: "Callable[[], Figure]", output: Path | None, plot: Path | None) -> None:
+    """Write both files under temporary names and rename them together at the end: all or nothing."""
+    from sector_risk.files import write_forecast, written_beside
+
+    written = click.get_current_context().meta.setdefault(WRITTEN, [])
+    with ExitStack() as renames:
+        if output:
+            write_forecast(result, renames.enter_context(written_beside(output)))
+        if plot:
+            page().savefig(renames.enter_context(written_beside(plot)))
+        with INTERRUPT.kept_for_later():
+            renames.close()
+            written += [path for path in (output, plot) if path]
+
+
+def print_page(parts: "list[RenderableType]") -> None:
+    """Print a page, part by part."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def readable(error: OSError) -> str:
+    """Say what went wrong and where, without an error number."""
+    if not error.strerror:
+        return str(error)
+    return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
