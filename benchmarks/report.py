@@ -158,6 +158,31 @@ def compare_years(panel, n_draws: int, repeats: int) -> None:
     row("one thread over two", took["one"] / took["two"], "", "")
 
 
+def year_so_far(panel, months: list[int]):
+    """The panel with what one simulated year reports by these months, in between its quarter ends by straight lines."""
+    year = sr.simulate(panel, regime="none", n_draws=1, seed=99, by_quarter=True)
+    quarters = year["variance_by_quarter"].isel(draw=0).values.T
+    every = np.arange(1, 13)
+    variance = np.array([np.interp(every, [0, 3, 6, 9, 12], [0.0, *row]) for row in quarters])
+    variance[:, ~np.isin(every, months)] = np.nan
+    return panel.assign(variance_ytd=(("trust", "month"), variance)).assign_coords(month=every)
+
+
+def compare_seen(panel, n_draws: int, repeats: int) -> None:
+    print(f"\nGiven the year so far, {n_draws:,} draws, two threads")
+    for what, months in (("months 3 and 6", [3, 6]), ("all months to 6", [1, 2, 3, 4, 5, 6])):
+        seen = year_so_far(panel, months)
+        took = medians(
+            {
+                "simulate": lambda: sr.simulate(panel, n_draws=n_draws, threads=2),
+                "condition": lambda seen=seen: sr.condition(seen, through_month=6, n_draws=n_draws, threads=2),
+            },
+            repeats,
+        )
+        detail = f"{took['condition']:.3f} s over {took['simulate']:.3f} s"
+        row(f"condition on {what} over simulate", took["condition"] / took["simulate"], "at most 5", detail)
+
+
 def compare_summary(panel, n_draws: int, repeats: int) -> None:
     forecast = sr.simulate(panel, n_draws=n_draws)
     took = medians(
@@ -231,6 +256,7 @@ def main() -> None:
         compare_summary(panel, n_draws, repeats)
         compare_memory(n_draws)
     compare_years(panel, *((1_600, 1) if smoke else (10_000, 9)))
+    compare_seen(panel, *((1_600, 1) if smoke else (10_000, 9)))
     print("\nStart")
     compare_start(1 if smoke else 9)
 
