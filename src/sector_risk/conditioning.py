@@ -8,16 +8,21 @@ import numpy as np
 import xarray as xr
 
 from sector_risk.assumptions import Assumptions
+from sector_risk.assumptions.dependence import FACTOR_DRIVERS, LEVELS, Dependence
 from sector_risk.engine import default_threads
-from sector_risk.faults import Fault, InputError, InputWarning
+from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.fold import Fold
 from sector_risk.panel import check_panel
 from sector_risk.posterior import Posterior, learn
 from sector_risk.prepare import in_parts
 from sector_risk.regimes import Regime
+from sector_risk.reports import reports_of
 from sector_risk.run import Run
 from sector_risk.simulation import check_settings, plan_run, run_forecast, warn_of_idle_rules
 
+PROBES = 8
+"""Draws in which rules are tried out."""
+MOST_SHARED = 0.99
 FEW = 32
 """Particles worth fewer than this speak for themselves only: what was seen is a surprise to the model."""
 
@@ -46,7 +51,8 @@ def condition(
     panel : Dataset with dimension `trust`
         With `variance_ytd` (trust, month), or `actual` (trust, month), which is compared with the plan to date; and
         `forecast` (trust), the declared year-end position before support, where there is one. Trusts may be seen at
-        different months, or not at all. A variance within `assumptions.reporting.on_plan` of turnover is on plan.
+        different months, or not at all. A variance within `assumptions.reporting.on_plan` of turnover to date is on
+        plan.
     assumptions, regime, n_draws, seed, threads, block_size, progress, by_quarter
         As in `simulate`.
     through_month : int
@@ -62,12 +68,14 @@ def condition(
     ------
     InputError
         With every fault of panel and settings; for assumptions under which nothing can be learnt from the year so far
-        (no shocks to the run rate), and for fat-tailed dependence and user drivers, which are not covered.
+        (no shocks to the run rate), and for fat-tailed dependence and user drivers, which are not covered, unless
+        `through_month` is 0.
 
     Warns
     -----
     InputWarning
-        Of trusts whose reports the model finds surprising, and as `simulate`.
+        Of trusts whose reports the model finds surprising; where nothing was reported; where the plan to date is a
+        formula's; and as `simulate`.
 
     Examples
     --------
@@ -82,7 +90,7 @@ def condition(
     """
     assumptions = Assumptions() if assumptions is None else assumptions
     numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
-    asked = check_settings("condition", assumptions, regime, through_month=through_month, **numbers)
+    asked = check_request(assumptions, regime, through_month, **numbers)
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
@@ -96,23 +104,67 @@ def what_is_known(
     run: Run, panel: xr.Dataset, assumptions: Assumptions, through_month: int, threads: int
 ) -> Posterior | None:
     """Return what the months seen say of trusts and of what they share; None if they say nothing."""
-    probe = Fold(run, 1)
-    probe.clear(0)
-    probe.begin_year(0)
-    rows = run.prepared.parts.trust
-    delivery, volatility = probe.block.delivery[rows, 0], probe.block.volatility[rows]
     panel, _ = in_parts(panel)
-    known = learn(panel, run.prepared, assumptions, through_month, delivery, volatility, threads)
-    if known:
-        refuse_what_is_not_covered(assumptions)
-        warn_of_surprises(known, panel["trust"].values[known.trust])
+    reports = reports_of(panel, run.prepared, assumptions, through_month)
+    if not len(reports.trust):
+        warn_of_nothing(through_month)
+        return None
+    warn_of_plan_path(panel)
+    delivery, volatility = what_rules_make_of_the_year(run)
+    known = learn(reports, run.prepared, delivery, volatility, threads)
+    warn_of_surprises(known, panel["trust"].values[known.trust])
     return known
 
 
-def refuse_what_is_not_covered(assumptions: Assumptions) -> None:
-    """Raise one `InputError` for all assumptions under which reports cannot be taken into account."""
-    if faults := list(not_covered(assumptions)):
-        raise InputError(faults)
+def what_rules_make_of_the_year(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers (P,) of rules on delivery and on shocks to the run rate, before the first year.
+
+    Raises
+    ------
+    InputError
+        If rules give draws different years, or leave no shocks: then reports could not be met.
+    """
+    probe, prepared = Fold(run, PROBES), run.prepared
+    probe.clear(0)
+    probe.begin_year(0)
+    block, rows = probe.block, prepared.parts.trust
+    planned = np.bincount(rows, prepared.efficiency_plan)[:, None]
+    rules, faults = ", ".join(rule.name for rule in run.rules), []
+    if np.ptp(block.delivery, axis=1).any() or not np.allclose(block.efficiency_plan, planned, rtol=1e-5):
+        remedy = "Leave out the rule that changes savings by draw, or forecast without the year so far."
+        faults.append(Fault("condition", "rules must leave the year of all draws alike", rules, remedy))
+    if not block.volatility.min() > 0.0:
+        remedy = "Leave some of a trust's income at risk: reports cannot be met exactly without shocks."
+        faults.append(Fault("condition", "rules must leave some shocks to the run rate", rules, remedy))
+    raise_if_any(faults)
+    return block.delivery[rows, 0], block.volatility[rows]
+
+
+def warn_of_nothing(through_month: int) -> None:
+    """Warn where months were asked for and nothing is reported."""
+    if through_month:
+        message = f"Nothing was reported up to month {through_month}: this is the forecast before the year."
+        warnings.warn(message, InputWarning, stacklevel=4)
+
+
+def warn_of_plan_path(panel: xr.Dataset) -> None:
+    """Warn where actual positions are compared with a plan to date that only a formula gives."""
+    if "actual" in panel and "plan_ytd" not in panel and "variance_ytd" not in panel:
+        message = "Actual positions are compared with a plan to date by formula; give plan_ytd or variance_ytd too."
+        warnings.warn(message, InputWarning, stacklevel=4)
+
+
+def check_request(
+    assumptions: Assumptions, regime: Regime | str | None, through_month: int, **numbers: object
+) -> Regime | None:
+    """Return the regime that is asked for, if any; raise one `InputError` for all faults of what is asked."""
+    faults = [*not_covered(assumptions)] if through_month and isinstance(assumptions, Assumptions) else []
+    try:
+        asked = check_settings("condition", assumptions, regime, through_month=through_month, **numbers)
+    except InputError as error:
+        raise InputError([*error.faults, *faults]) from None
+    raise_if_any(faults)
+    return asked
 
 
 def not_covered(assumptions: Assumptions) -> Iterator[Fault]:
@@ -124,9 +176,21 @@ def not_covered(assumptions: Assumptions) -> Iterator[Fault]:
         remedy = "Set dependence.tail_dof to 0, or forecast without the year so far."
         came = f"{assumptions.dependence.tail_dof:g}"
         yield Fault("condition", "fat-tailed dependence is not covered", came, remedy, variable="dependence.tail_dof")
+    for name, share in shares_of(assumptions.dependence):
+        if share > MOST_SHARED:
+            remedy = "Leave a hundredth of the variance, or more, to each trust."
+            yield Fault("condition", "trusts share all", f"{share:g}", remedy, variable=f"dependence.{name}")
     if not assumptions.deterioration.shock_sd:
         remedy = "Give the months' shocks some variance: reports cannot be met exactly without."
         yield Fault("condition", "must be above nought", "0", remedy, variable="deterioration.shock_sd")
+
+
+def shares_of(dependence: Dependence) -> Iterator[tuple[str, float]]:
+    """Yield the share of variance that is common to trusts, by driver."""
+    for name in FACTOR_DRIVERS:
+        shares = getattr(dependence, name)
+        yield name, sum(getattr(shares, level) for level in LEVELS)
+    yield "run_rate_sector", dependence.run_rate_sector
 
 
 def warn_of_surprises(known: Posterior, codes: np.ndarray) -> None:

@@ -13,6 +13,8 @@ from sector_risk.prepare import MONTHS, Prepared
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 YEAR_END = 12
+SLACK = 1e-6
+"""Part of the limit by which a figure that was rounded to it may be beyond in floating point."""
 
 
 def reports_of(panel: xr.Dataset, prepared: Prepared, assumptions: Assumptions, through_month: int) -> Reports:
@@ -54,7 +56,7 @@ def declared_variance(panel: xr.Dataset) -> F64:
 
 def said(variance: F64, declared: F64, turnover: F64, assumptions: Assumptions) -> tuple[I64, F64]:
     """Return kinds and values of all reports, (R, 13): twelve months and the declared forecast; kind -1 for none."""
-    near = assumptions.reporting.on_plan * np.outer(turnover, np.append(MONTHS, YEAR_END) / YEAR_END)
+    near = assumptions.reporting.on_plan * np.outer(turnover, np.append(MONTHS, YEAR_END) / YEAR_END) * (1.0 + SLACK)
     values = np.column_stack([variance, declared])
     kind = np.where(values < 0.0, ADVERSE, FAVOURABLE)
     if not assumptions.flexibility.keep_favourable:

@@ -109,7 +109,7 @@ def seen_variables(run: Run) -> Variables:
     months, worth = np.zeros(len(known.row), np.int8), np.full(len(known.row), np.nan)
     months[known.trust], worth[known.trust] = known.months, known.worth
     return {
-        "months_seen": ("trust", np.maximum.reduceat(months, parts.starts)),
+        "months_seen": ("trust", np.minimum.reduceat(months, parts.starts)),
         "particles_worth": ("trust", np.fmin.reduceat(worth, parts.starts)),
     }
 

@@ -620,7 +620,12 @@ _OUTCOMES = (
         "year-to-date variance before support at the quarter's end",
         sign=VARIANCE_SIGN,
     ),
-    VariableSpec("months_seen", _TRUST, "1", "months of the year that the forecast takes as seen; 12 with a forecast"),
+    VariableSpec(
+        "months_seen",
+        _TRUST,
+        "1",
+        "months of the year that are taken as seen, of all parts of the trust; 12 with a forecast",
+    ),
     VariableSpec(
         "particles_worth",
         _TRUST,

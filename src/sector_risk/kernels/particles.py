@@ -60,10 +60,10 @@ N_LATENTS = N_VARIATES + 12
 STREAMS = ("seen:efficiency", "seen:pay_award", "seen:deterioration", "seen:run_rate", "seen:on_plan")
 _EFFICIENCY, _PAY_AWARD, _DETERIORATION, _RUN_RATE, _ON_PLAN = range(5)
 
-_NEVER = -1e30
 _ROOT_HALF = math.sqrt(0.5)
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 _UNIT = 2.0**-32
+_TINY = 1e-290
 
 
 class Reports(NamedTuple):
@@ -92,6 +92,12 @@ class Before(NamedTuple):
 def _phi(x: Any) -> Any:
     """Probability that a standard Normal is below x."""
     return 0.5 * math.erfc(-x * _ROOT_HALF)
+
+
+@step
+def _log_tail(x: Any) -> Any:
+    """Log probability that a standard Normal is below x, far out (Mills' ratio)."""
+    return -0.5 * x * x - math.log(max(-x, 1.0)) - _HALF_LOG_TAU
 
 
 @step
@@ -131,8 +137,8 @@ def _within(low: Any, high: Any, share: Any) -> Any:
     flip = low > 0.0  # both bounds high: look from the other side, where probabilities keep their digits
     a, b = (-high, -low) if flip else (low, high)
     below, width = _phi(a), _phi(b) - _phi(a)
-    if not width > 0.0:
-        return 0.5 * (max(low, -40.0) + min(high, 40.0)), _NEVER
+    if not width > 0.0:  # too far out for the difference: all is at the nearer bound
+        return (-b if flip else b), _log_tail(b)
     p = below + share * width
     x = _quantile(p) if p <= 0.5 else -_quantile(1.0 - p)
     x = min(max(x, a), b)
@@ -187,8 +193,9 @@ def _explain_forecast(
         p = base[j] + known[j] + sd * u[j]
         variance = -(p - min(p, cover[j])) if p > 0.0 else -keep * p
         if kind == HELD:
-            chance = _phi((variance + tolerance) / spread)
-            weight[j] += math.log(chance + held * (1.0 - chance))
+            z = (variance + tolerance) / spread
+            chance = held + (1.0 - held) * _phi(z)
+            weight[j] += math.log(chance) if chance > _TINY else _log_tail(z)
         else:
             z = (value - variance) / spread
             weight[j] += -0.5 * z * z

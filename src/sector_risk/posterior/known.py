@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.assumptions import Assumptions
 from sector_risk.kernels import choose, particles, pressure
 from sector_risk.kernels.random import stream_key
 from sector_risk.posterior.laplace import laplace
 from sector_risk.posterior.loads import Loads, factor_loads
 from sector_risk.posterior.lots import Conditions
 from sector_risk.prepare import Prepared
-from sector_risk.reports import last_month, reports_of
+from sector_risk.reports import last_month
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -63,22 +61,14 @@ class Posterior:
         return chosen
 
 
-def learn(
-    panel: xr.Dataset,
-    prepared: Prepared,
-    assumptions: Assumptions,
-    through_month: int,
-    delivery: F32,
-    volatility: F32,
-    threads: int,
-) -> Posterior | None:
-    """Return what is known after the months seen; None where nothing was seen.
+def learn(reports: particles.Reports, prepared: Prepared, delivery: F32, volatility: F32, threads: int) -> Posterior:
+    """Return what is known after what was reported; `delivery` and `volatility` (P,) are the rules' multipliers.
 
-    `panel` has the rows of `prepared`; `delivery` and `volatility` (P,) are the rules' multipliers.
+    Raises
+    ------
+    ValueError
+        If no particle explains what was reported of some trust.
     """
-    reports = reports_of(panel, prepared, assumptions, through_month)
-    if not len(reports.trust):
-        return None
     seed, trusts = prepared.context.seed, prepared.years[0].trusts
     conditions = Conditions(
         reports=reports,
@@ -91,6 +81,8 @@ def learn(
     )
     loads = factor_loads(prepared, reports)
     drawn, expected, root, hands = laplace(conditions, loads)
+    if not (np.isfinite(drawn.worth).all() and np.isfinite(expected).all()):
+        raise ValueError("no candidate year explains what was reported of some trust")
     row = np.full(len(prepared.plan), -1)
     row[reports.trust] = np.arange(len(reports.trust))
     return Posterior(
@@ -101,9 +93,15 @@ def learn(
         worth=drawn.worth,
         hashes=trusts.hashes[reports.trust],
         key=stream_key(seed, "seen:choice"),
-        lean=(drawn.latents[:, :, loads.latents].transpose(0, 2, 1) / loads.own[:, :, None]).astype(np.float32, "C"),
+        lean=lean_latents(drawn.latents[:, :, loads.latents], loads),
         hands=hands,
         loads=loads,
         expected=expected.astype(np.float32),
         root=root.astype(np.float32),
     )
+
+
+def lean_latents(latents: F32, loads: Loads) -> F32:
+    """Shared latents (R, V, particle) over their own variance, each about its mean: log weights stay small."""
+    centred = latents - latents.mean(axis=1, keepdims=True)
+    return (centred.transpose(0, 2, 1) / loads.own[:, :, None]).astype(np.float32, "C")

@@ -29,7 +29,6 @@ CLOSE = 0.05
 """Root mean square by which a last step may move trusts' latents, in standard deviations."""
 NEARLY = 0.8
 """Precision, prior's being one, that chance in particles may explain."""
-HANDS_BY_VARIANCE = 1.0
 MOST_HANDS = 15
 
 
@@ -41,7 +40,7 @@ def laplace(conditions: Conditions, loads: Loads) -> tuple[Drawn, F64, F64, I64]
     """
     expected, move = np.zeros(len(loads.factors)), np.array(np.inf)
     for step in range(MOST_STEPS):
-        if step > FEW_STEPS and (move**2).mean() < CLOSE**2:
+        if step > FEW_STEPS and (move**2).sum() <= CLOSE**2 * move.size:
             break
         at, size = means(expected, loads), choose.N_PARTICLES if step >= FEW_STEPS else FEW_PARTICLES
         most_lots = MOST_LOTS if step >= FEW_STEPS else 1
@@ -78,8 +77,8 @@ def slope_and_precision(drawn: Drawn, at: F64, loads: Loads) -> tuple[F64, F64, 
     pull = inverse * (centre - chance)
     slope, precision = np.zeros(len(loads.factors)), np.eye(len(loads.factors))
     for r, (used, part) in enumerate(loads.compact):
-        slope[used] += part.T @ pull[r]
-        precision[np.ix_(used, used)] += part.T @ known[r] @ part
+        slope[used] += loads.part[r] * (part.T @ pull[r])
+        precision[np.ix_(used, used)] += loads.part[r] * (part.T @ known[r] @ part)
     return slope, precision, spread
 
 
@@ -127,4 +126,4 @@ def hands_needed(spread: F64, loads: Loads, root: F64) -> I64:
     moves = [part @ root[used] for used, part in loads.compact]
     shifts = np.array([move @ move.T for move in moves]).reshape(spread.shape)
     variance = (inverse[:, :, None] * spread * inverse[:, None] * shifts).sum(axis=(1, 2))
-    return np.clip(np.ceil(HANDS_BY_VARIANCE * variance), 1, MOST_HANDS).astype(np.int64)
+    return np.clip(np.ceil(variance), 1, MOST_HANDS).astype(np.int64)

@@ -24,6 +24,7 @@ class Loads:
     load: F64  # (R, V, C), nought where there are fewer
     which: I64  # (R, V, C) positions in `factors`
     own: F64  # (R, V) variance R given the factors
+    part: F64  # (R,) what a row counts for: rows that share their random numbers are one trust
     factors: I64  # (F,) flat positions of the factors in use among (stream, group, 4), then months
 
     @cached_property
@@ -45,9 +46,16 @@ def factor_loads(prepared: Prepared, reports: particles.Reports) -> Loads:
         latents=np.array([*yearly, *(pressure.N_VARIATES + m for m in months)], np.int64),
         load=load,
         which=np.where(load != 0.0, np.searchsorted(factors, which), 0),
+        part=1.0 / rows_alike(prepared.years[0].trusts.hashes[reports.trust]),
         own=np.maximum(1.0 - (load**2).sum(axis=2), LEAST_OWN),
         factors=factors,
     )
+
+
+def rows_alike(hashes: NDArray[np.uint32]) -> I64:
+    """How many rows have each row's random numbers, (R,)."""
+    _, which, count = np.unique(hashes, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(count[which.ravel()])
 
 
 def padded(columns: list[F64], n_trusts: int) -> F64:
