@@ -646,3 +646,25 @@ class TestEvidence:
         result = run("forecast", "--case", CASE, "--sheet", "x")
         assert result.exit_code == 2
         assert "give --sheet with a PANEL file only" in result.output
+
+    def test_options_that_say_nothing_are_refused(self, tmp_path):
+        sets = run("forecast", "--case", CASE, "--parameter-sets", 7)
+        assert sets.exit_code == 2
+        assert "--parameter-sets says something only with --assumptions that are a fit" in sets.output
+        years = run("backtest", "--target-month", 6)
+        assert years.exit_code == 2
+        assert "--target-month says something only with a PANEL" in years.output
+
+    def test_a_year_that_is_not_there_cannot_be_left_out(self):
+        result = run("calibrate", "--without", "1999-00")
+        assert result.exit_code == 2
+        assert "1999-00 is none of 2014-15" in result.output
+
+    def test_a_backtest_scores_a_panel_under_given_assumptions(self, tmp_path):
+        assumptions, picture = tmp_path / "a.toml", tmp_path / "bt.png"
+        assumptions.write_text("drivers = []\n")
+        path = self.seen(tmp_path, variance_ytd_m9=[-6.0, 0.0])
+        result = run("backtest", path, "--assumptions", assumptions, "--draws", 200, "--plot", picture)
+        assert result.exit_code == 0, result.output
+        assert "Back-test of 2 trusts, 2018-19" in result.output
+        assert picture.stat().st_size > 10_000

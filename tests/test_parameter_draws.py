@@ -9,6 +9,7 @@ import xarray as xr
 import sector_risk as sr
 from sector_risk.calibration import Calibration, calibrate
 from sector_risk.calibration.parameters import NAMES, PRIOR_MEAN, PRIOR_SD, put_values
+from sector_risk.faults import InputError, InputWarning
 from sector_risk.history import History
 from sector_risk.parameter_draws import group_seed, simulate_with_parameters, widths
 
@@ -189,3 +190,19 @@ def test_a_central_action_widens_the_nhs_by_chance_alone(drawn):
     found = widths(drawn)
     nhs, sector = (found.sel(unit=unit) for unit in ("Whole NHS", "Provider sector"))
     assert float(nhs["sd"].sel(part="chance")) > float(sector["sd"].sel(part="chance"))
+
+
+def test_widths_go_by_the_parameter_set_and_not_by_place(drawn):
+    mixed = drawn.isel(draw=np.random.default_rng(0).permutation(DRAWS))
+    xr.testing.assert_allclose(widths(mixed), widths(drawn))
+
+
+def test_widths_need_whole_groups(drawn):
+    with pytest.raises(InputError, match="as many of all"):
+        widths(drawn.isel(draw=slice(75)))
+
+
+def test_groups_warn_once_of_what_they_all_warn_of(case, prior):
+    with pytest.warns(InputWarning, match="3 parameter sets give such a warning") as caught:
+        simulate_with_parameters(case, prior, n_draws=6, parameter_sets=3, forecaster=sr.condition, through_month=6)
+    assert len(caught) == 1

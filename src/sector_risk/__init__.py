@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sector_risk.assumptions import Assumptions, CentralAction, Centre, Evidence, Marginal, Shares
+    from sector_risk.backtesting import backtest, backtest_years
     from sector_risk.calibration import Calibration, calibrate, sector_outturn
     from sector_risk.cases import CASES, case_names, load_case
     from sector_risk.conditioning import condition
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         take_over,
     )
     from sector_risk.parameter_draws import simulate_with_parameters, widths
-    from sector_risk.plots import plot_fan, plot_forecast, plot_league, plot_projection, plot_waterfall
+    from sector_risk.plots import plot_backtest, plot_fan, plot_forecast, plot_league, plot_projection, plot_waterfall
     from sector_risk.projection import project
     from sector_risk.projection_summary import summarise_projection
     from sector_risk.readings import review_list
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "assumptions": ("Assumptions", "CentralAction", "Centre", "Evidence", "Marginal", "Shares"),
+    "backtesting": ("backtest", "backtest_years"),
     "calibration": ("Calibration", "calibrate", "sector_outturn"),
     "cases": ("CASES", "case_names", "load_case"),
     "conditioning": ("condition",),
@@ -81,7 +83,7 @@ _HOMES = {
         "take_over",
     ),
     "parameter_draws": ("simulate_with_parameters", "widths"),
-    "plots": ("plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"),
+    "plots": ("plot_backtest", "plot_fan", "plot_forecast", "plot_league", "plot_projection", "plot_waterfall"),
     "projection": ("project",),
     "projection_summary": ("summarise_projection",),
     "readings": ("review_list",),
@@ -140,6 +142,8 @@ __all__ = [
     "Shares",
     "SustainabilityFunding",
     "administer",
+    "backtest",
+    "backtest_years",
     "by_successor",
     "calibrate",
     "case_names",
@@ -152,6 +156,7 @@ __all__ = [
     "make_panel",
     "merge",
     "open_forecast",
+    "plot_backtest",
     "plot_fan",
     "plot_forecast",
     "plot_league",

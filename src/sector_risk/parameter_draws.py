@@ -1,5 +1,7 @@
 """Forecasts that draw parameters: groups of draws, each under its own joint draw, and the two widths apart."""
 
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.calibration import Calibration
-from sector_risk.faults import Fault, InputError, raise_if_any
+from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.kernels.random import stream_key
 from sector_risk.panel import check_panel
 from sector_risk.regimes import Regime
@@ -50,7 +52,8 @@ def simulate_with_parameters(
     seed : int
         Not negative. Group k depends on it, on k and on the size of a group alone.
     forecaster : function (panel, assumptions, regime, *, n_draws, seed, ...)
-        What makes the forecast of a group: `simulate`, or `condition` with `through_month` among the settings.
+        What makes the forecast of a group: `simulate`, or `condition` with `through_month` among the settings. The
+        months seen then shape each group's forecast, and not which parameters are likely: all sets count alike.
     **settings
         Passed on to it.
 
@@ -76,10 +79,13 @@ def simulate_with_parameters(
     """
     raise_if_any(number_faults(n_draws, parameter_sets, seed))
     panel, each = check_panel(panel), n_draws // parameter_sets
-    groups = [
-        forecaster(panel, calibration.draw(k, seed), regime, n_draws=each, seed=group_seed(seed, k), **settings)
-        for k in range(parameter_sets)
-    ]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        groups = [
+            forecaster(panel, calibration.draw(k, seed), regime, n_draws=each, seed=group_seed(seed, k), **settings)
+            for k in range(parameter_sets)
+        ]
+    warn_once([str(warning.message) for warning in caught])
     forecast = joined(groups)
     forecast.attrs = groups[0].attrs | {
         "n_draws": n_draws,
@@ -89,6 +95,16 @@ def simulate_with_parameters(
         "calibration": calibration.to_toml(),
     }
     return forecast
+
+
+def warn_once(messages: list[str]) -> None:
+    """Warn of what came up in groups of draws: of texts that begin alike the first."""
+    kinds: dict[str, list[str]] = {}
+    for message in messages:
+        kinds.setdefault(re.sub(r"\d+", "", message.partition(";")[0]), []).append(message)
+    for same in kinds.values():
+        again = f" ({len(same)} parameter sets give such a warning; this is the first.)" if len(same) > 1 else ""
+        warnings.warn(same[0] + again, InputWarning, stacklevel=3)
 
 
 def number_faults(n_draws: int, parameter_sets: int, seed: int) -> Iterator[Fault]:
@@ -122,6 +138,8 @@ def joined(groups: list[xr.Dataset]) -> xr.Dataset:
     each = groups[0].sizes["draw"]
     of_draw = np.repeat(np.arange(len(groups)), each)
     forecast = forecast.assign_coords(draw=np.arange(len(of_draw)), parameter_set=("draw", of_draw))
+    if "particles_worth" in forecast:
+        forecast["particles_worth"].values = np.min([group["particles_worth"] for group in groups], axis=0)
     forecast["parameter_set"].attrs["long_name"] = "joint draw of the parameters under which a draw was made"
     return forecast
 
@@ -163,9 +181,7 @@ def widths(forecast: xr.Dataset) -> xr.Dataset:
     >>> bool(sector["sd"].sel(part="parameters") > sector["sd"].sel(part="chance"))
     True
     """
-    if "parameter_set" not in forecast.coords:
-        remedy = "Give what simulate_with_parameters made."
-        raise InputError([Fault("forecast", "does not draw parameters", "", remedy, variable="parameter_set")])
+    forecast = by_parameter_set(forecast)
     units = [*forecast["trust"].values, SECTOR, NHS]
     rows = np.vstack(
         [forecast["position"].transpose("trust", "draw"), forecast["sector_position"], forecast["nhs_position"]]
@@ -181,6 +197,24 @@ def widths(forecast: xr.Dataset) -> xr.Dataset:
     for name in named:
         result[name].attrs = {"units": "GBP million", "long_name": MEANINGS[name]}
     return result
+
+
+def by_parameter_set(forecast: xr.Dataset) -> xr.Dataset:
+    """Return a forecast with the draws of each parameter set next to each other.
+
+    Raises
+    ------
+    InputError
+        If the forecast does not draw parameters, or has more draws of one set than of another.
+    """
+    remedy = "Give what simulate_with_parameters made, whole."
+    if "parameter_set" not in forecast.coords:
+        raise InputError([Fault("forecast", "does not draw parameters", "", remedy, variable="parameter_set")])
+    counts = np.unique(forecast["parameter_set"], return_counts=True)[1]
+    if len(counts) < 2 or counts.min() < counts.max() or counts.min() < 2:
+        came = f"{counts.min()} to {counts.max()} draws of {len(counts)} sets"
+        raise InputError([Fault("forecast", "needs two draws or more of each set, as many of all", came, remedy)])
+    return forecast.isel(draw=np.argsort(forecast["parameter_set"].values, kind="stable"))
 
 
 MEANINGS = {

@@ -32,7 +32,7 @@ from sector_risk.panel import check_panel
 F64 = NDArray[np.float64]
 CASE = "england-2018-19"
 FEWEST_POINTS, FEWEST_DRAWS = 128, 32
-FEW_SAMPLES = 400.0
+FEW_SAMPLES = 800.0
 FAMILIES = {"efficiency.recurrent_ratio": "beta", "flexibility.amount": "gamma"}
 USED_MARKS = "VDU"
 """Marks of figures that enter a fit: those that were verified, derived from such, or given by the user."""

@@ -1,11 +1,12 @@
 """What a command reads and writes: files are checked before the work, and all of them are written or none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sector_risk.cli.interrupt import INTERRUPT
 from sector_risk.faults import InputError
@@ -22,6 +23,9 @@ SUGGESTED_CASE = "england-2018-19"
 PICTURES = (".png", ".pdf", ".svg")
 WRITTEN = "sector_risk.written"
 """Where a command notes the files it has written."""
+
+OF_A_FILE = ("year", "sheet", "mapping", "accounts")
+"""Options that say how a panel's file is read."""
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PLACE = click.Path(path_type=Path)
@@ -55,7 +59,7 @@ def load(panel: Path | None, case: str | None, asked: dict[str, Any]) -> "xr.Dat
     """Read the panel or the bundled case: one of them, not two and not none."""
     if panel and case:
         raise click.UsageError("Give a PANEL file or --case, not both.")
-    of_a_file = [name for name in ("year", "sheet", "mapping", "accounts") if asked[name]]
+    of_a_file = [name for name in OF_A_FILE if asked[name]]
     if case and of_a_file:
         raise click.UsageError(f"A bundled case is complete: give --{of_a_file[0]} with a PANEL file only.")
     import sector_risk as sr
@@ -84,6 +88,14 @@ def completed(panel: "xr.Dataset", accounts: tuple[Path, ...]) -> "xr.Dataset":
         return panel
     whole, _ = sr.combine(panel, *(sr.read_accounts(path) for path in accounts))
     return whole
+
+
+def given_in_vain(names: Iterable[str], needed: str) -> None:
+    """Refuse options that say something only together with what is not there."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} says something only with {needed}.")
 
 
 def check_targets(output: Path | None, plot: Path | None) -> list[Path]:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sector_risk.cli.files import FILE, PLACE, check_targets, load, panel_options, print_page, read_assumptions, write
+from sector_risk.cli.files import (
+    FILE,
+    PLACE,
+    check_targets,
+    given_in_vain,
+    load,
+    panel_options,
+    print_page,
+    read_assumptions,
+    write,
+)
 from sector_risk.cli.group import WholeNumber
 from sector_risk.cli.progress import progress_bar
 
@@ -86,7 +96,8 @@ def forecast(panel: Path | None, case: str | None, output: Path | None, plot: Pa
 def project(panel: Path | None, case: str | None, output: Path | None, plot: Path | None, **asked: Any) -> None:
     """Project all trusts over several years.
 
-    PANEL is a CSV, Excel or Parquet file with one row per trust; --case takes a bundled one instead.
+    PANEL is a CSV, Excel or Parquet file with one row per trust; --case takes a bundled one instead. Where
+    --assumptions is a fit, its middle is taken.
 
     \b
       sector-risk project --case england-2018-19 --regime 2019-20 --years 6
@@ -129,6 +140,7 @@ def run_forecast(trusts: "xr.Dataset", asked: dict[str, Any]) -> "tuple[xr.Datas
                 progress=progress,
             )
     else:
+        given_in_vain(["parameter_sets"], "--assumptions that are a fit")
         with progress_bar(shown=not asked["quiet"]) as progress:
             result = forecaster(trusts, settings, asked["regime"], **numbers_asked(asked), **given, progress=progress)
     return result, sr.summarise(result)
