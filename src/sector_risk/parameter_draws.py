@@ -51,10 +51,10 @@ def simulate_with_parameters(
         Joint draws of the parameters, two or more.
     seed : int
         Not negative. Group k depends on it, on k and on the size of a group alone.
-    forecaster : function (panel, assumptions, regime, *, n_draws, seed, ...)
+    forecaster : function (panel, assumptions, regime, n_draws=, seed=, ...)
         What makes the forecast of a group: `simulate`, or `condition` with `through_month` among the settings. The
         months seen then shape each group's forecast, and not which parameters are likely: all sets count alike.
-    **settings
+    settings : keyword arguments
         Passed on to it.
 
     Returns
