@@ -600,13 +600,14 @@ class TestEvidence:
         path, saved = self.seen(tmp_path), tmp_path / "f.nc"
         result = run("forecast", path, "--through-month", 6, "--draws", 60, "-o", saved)
         assert result.exit_code == 0, result.output
-        assert "Given the year so far: 2 of 2 trusts are seen, up to month 6." in result.output
+        assert "Given the year so far: 2 of 2 trusts, last reports of month 6, -4 against plan" in result.output
         assert sector_risk.open_forecast(saved)["months_seen"].values.tolist() == [6, 6]
 
     def test_with_nothing_seen_it_is_the_usual_forecast(self, tmp_path):
         path = self.seen(tmp_path)
-        usual = run("forecast", path, "--draws", 60).output
-        assert run("forecast", path, "--draws", 60, "--through-month", 0).output == usual
+        usual = run("forecast", path, "--draws", 60)
+        assert "give --through-month to forecast in their light" in usual.stderr
+        assert run("forecast", path, "--draws", 60, "--through-month", 0).stdout == usual.stdout
 
     def test_no_month_13(self, tmp_path):
         result = run("forecast", self.seen(tmp_path), "--through-month", 13)

@@ -265,3 +265,21 @@ def test_the_oversight_file_with_published_expenditure(shared_data):
     assert float(whole["turnover"].sel(trust="R1A")) == pytest.approx(float(own))
     np.testing.assert_allclose(whole["plan"] / whole["turnover"], nof["plan"] / nof["turnover"])
     np.testing.assert_allclose(whole["variance_ytd"] / whole["turnover"], nof["variance_ytd"] / nof["turnover"])
+
+
+def test_own_actuals_are_not_overruled_by_anothers_variance():
+    ours = make_panel(
+        pd.DataFrame(
+            {"trust": ["ZZ1"], "region": ["London"], "trust_type": ["Acute"], "turnover": [150.0], "plan": [-5.0]}
+            | {"efficiency_plan": [6.0], "actual_m1": [-1.0], "plan_ytd_m1": [-0.1]}
+        ),
+        year="2018-19",
+    )
+    theirs = xr.Dataset(
+        {"variance_ytd": (("trust", "month"), [[-7.75, -9.0]])},
+        coords={"trust": ["ZZ1"], "month": [1, 2]},
+        attrs={"year": "2018-19", "source": "oversight"},
+    )
+    both, _ = combine(ours, theirs)
+    assert np.isnan(both["variance_ytd"].sel(month=1)).all()
+    assert both["variance_ytd"].sel(month=2).item() == -9.0

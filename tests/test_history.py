@@ -142,3 +142,9 @@ def test_variances_of_trusts_as_given_or_from_actual_and_plan():
     expected = [[np.nan, np.nan], [1.0, 3.0], [2.0, np.nan]]
     np.testing.assert_array_equal(trust_variances(given), expected)
     np.testing.assert_array_equal(trust_variances(made), expected)
+
+
+@pytest.mark.parametrize("year", ["2018/19", 2018, "last"])
+def test_a_year_that_is_none_cannot_be_left_out(year):
+    with pytest.raises(sr.InputError, match="not a financial year"):
+        load_history().without(year)

@@ -12,6 +12,7 @@ from sector_risk.assumptions.dependence import FACTOR_DRIVERS, LEVELS, Dependenc
 from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.fold import Fold
+from sector_risk.kernels.particles import FAVOURABLE, Reports
 from sector_risk.panel import check_panel
 from sector_risk.posterior import Posterior, learn
 from sector_risk.prepare import in_parts
@@ -94,18 +95,16 @@ def condition(
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
-    known = what_is_known(run, panel, assumptions, int(through_month), int(threads or default_threads()))
+    rows, _ = in_parts(panel)
+    reports = reports_of(rows, run.prepared, assumptions, int(through_month))
+    known = what_is_known(run, rows, reports, int(through_month), int(threads or default_threads()))
     run = replace(run, by_quarter=by_quarter, posterior=known)
     forecast = run_forecast(run, chosen, panel, assumptions, (threads, block_size, progress))
-    return forecast.assign_attrs(through_month=int(through_month)) if known else forecast
+    return forecast.assign_attrs({"through_month": int(through_month)} | what_was_seen(reports)) if known else forecast
 
 
-def what_is_known(
-    run: Run, panel: xr.Dataset, assumptions: Assumptions, through_month: int, threads: int
-) -> Posterior | None:
+def what_is_known(run: Run, panel: xr.Dataset, reports: Reports, through_month: int, threads: int) -> Posterior | None:
     """Return what the months seen say of trusts and of what they share; None if they say nothing."""
-    panel, _ = in_parts(panel)
-    reports = reports_of(panel, run.prepared, assumptions, through_month)
     if not len(reports.trust):
         warn_of_nothing(through_month)
         return None
@@ -114,6 +113,20 @@ def what_is_known(
     known = learn(reports, run.prepared, delivery, volatility, threads)
     warn_of_surprises(known, panel["trust"].values[known.trust])
     return known
+
+
+def what_was_seen(reports: Reports) -> dict[str, float]:
+    """Say what a forecast takes as seen: last month, trusts, their variance to date (GBP m), declared forecasts."""
+    there = np.arange(reports.kind.shape[1]) < reports.reported[:, None]
+    of_month = there & (reports.kind <= FAVOURABLE)
+    last = of_month.sum(axis=1) - 1
+    latest = np.take_along_axis(reports.value, np.maximum(last, 0)[:, None], axis=1)[:, 0]
+    return {
+        "last_month_reported": int((np.where(of_month, reports.month, -1).max(initial=-1)) + 1),
+        "trusts_reporting": int((last >= 0).sum()),
+        "variance_reported": float(latest[last >= 0].sum()),
+        "forecasts_declared": int((there & (reports.kind > FAVOURABLE)).sum()),
+    }
 
 
 def what_rules_make_of_the_year(run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -97,7 +97,16 @@ class History:
         return tuple(sorted({f.year for f in self.figures} | {panel.attrs["year"] for panel in self.trusts}))
 
     def without(self, year: str) -> "History":
-        """Return the history as if a year had never been: no figure and no panel of it is left."""
+        """Return the history as if a year had never been: no figure and no panel of it is left.
+
+        Raises
+        ------
+        InputError
+            If it is not written as a financial year, such as "2018-19": then nothing would be left out.
+        """
+        if not is_year_label(str(year)):
+            remedy = 'Write it as "2018-19".'
+            raise InputError([Fault("history", "not a financial year", str(year), remedy, variable="without")])
         figures = tuple(f for f in self.figures if f.year != year)
         return replace(self, figures=figures, trusts=tuple(p for p in self.trusts if p.attrs["year"] != year))
 

@@ -401,7 +401,7 @@ def _draw_crps(at: xr.Dataset, ax: Axes) -> None:
     ax.margins(x=0.12)
     ax.set_xlabel("Mean CRPS")
     best = RIVALS[str(at.best_rival.item())]
-    _finish(ax, f"Skill {float(at.skill):.2f} over the best rival", f"Nought is best. Best rival: {best}.", grid="x")
+    _finish(ax, f"Skill {float(at.skill):.2f} over the best rival", f"CRPS: 0 is best. Best rival: {best}.", grid="x")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 

@@ -4,6 +4,7 @@ Nothing is computed here beyond adding up and rounding; every figure comes from 
 Sector figures are GBP million without decimals, trusts have one, and a chance of nought is never claimed.
 """
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
@@ -206,6 +207,11 @@ def about(forecast: xr.Dataset, regime_asked: bool = True) -> Iterable[str]:
         f"{forecast.sizes['trust']} trusts, {counted_draws(forecast.sizes['draw'])}, seed {forecast.attrs['seed']}. "
         "Surplus positive, deficit negative; after support unless said."
     )
+    if "turnover" in json.loads(forecast.attrs.get("filled", "{}")):
+        yield (
+            "Turnover is filled by rule, see below: per cents hold, but millions are as good as the rule, and ranges "
+            "leave that doubt out."
+        )
     rules = rules_in_force(forecast.attrs)
     why = "" if regime_asked or rules != "none" else NO_RULES
     yield f"Rules: {rules}{why}."
@@ -297,9 +303,13 @@ def evidence_notes(forecast: xr.Dataset) -> Iterable[str]:
     []
     """
     if "months_seen" in forecast:
-        seen = int((forecast.months_seen > 0).sum())
-        last = forecast.attrs["through_month"]
-        yield f"Given the year so far: {seen} of {forecast.sizes['trust']} trusts are seen, up to month {last}."
+        said, trusts = forecast.attrs, forecast.sizes["trust"]
+        last, asked = said["last_month_reported"], said["through_month"]
+        yield (
+            f"Given the year so far: {said['trusts_reporting']} of {trusts} trusts, last reports of month {last}"
+            f"{f' (asked for month {asked})' if last < asked else ''}, {money(said['variance_reported'])} against plan"
+            f" to date; {said['forecasts_declared']} declared forecasts."
+        )
     if "parameter_set" in forecast.coords:
         unit = widths(forecast).sel(unit=SECTOR)
         every, chance, parameters = (money(sd) for sd in unit.sd.values)

@@ -1,5 +1,6 @@
 """What a command reads and writes: files are checked before the work, and all of them are written or none."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sector_risk.cli.interrupt import INTERRUPT
-from sector_risk.faults import InputError
+from sector_risk.faults import InputError, InputWarning
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,7 +87,10 @@ def completed(panel: "xr.Dataset", accounts: tuple[Path, ...]) -> "xr.Dataset":
 
     if not accounts:
         return panel
-    whole, _ = sr.combine(panel, *(sr.read_accounts(path) for path in accounts))
+    whole, report = sr.combine(panel, *(sr.read_accounts(path) for path in accounts))
+    for source in report.sources:
+        if not source.matched:
+            warnings.warn(f"{source.source} has none of the panel's trusts.", InputWarning, stacklevel=2)
     return whole
 
 

@@ -48,9 +48,12 @@ class WholeNumber(click.IntRange):
 @contextmanager
 def plain_warnings() -> Iterator[None]:
     """Show an input warning as one plain line on standard error, each once."""
+    said = set()
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        click.echo(f"warning: {message}", err=True)
+        if str(message) not in said:
+            click.echo(f"warning: {message}", err=True)
+        said.add(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)

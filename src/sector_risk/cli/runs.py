@@ -1,5 +1,6 @@
 """`sector-risk forecast` and `project`: run the model on a panel or a case."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from sector_risk.cli.files import (
 )
 from sector_risk.cli.group import WholeNumber
 from sector_risk.cli.progress import progress_bar
+from sector_risk.faults import InputWarning
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -125,6 +127,9 @@ def run_forecast(trusts: "xr.Dataset", asked: dict[str, Any]) -> "tuple[xr.Datas
     given: dict[str, Any] = {}
     if asked["through_month"] is not None:
         given = {"through_month": asked["through_month"]}
+    elif "variance_ytd" in trusts or "actual" in trusts:
+        message = "PANEL reports months of the year; give --through-month to forecast in their light."
+        warnings.warn(message, InputWarning, stacklevel=2)
     forecaster = sr.condition if given else sr.simulate
     settings, sets = read_assumptions(asked["assumptions"]), asked["parameter_sets"]
     if isinstance(settings, sr.Calibration):

@@ -241,7 +241,7 @@ def combine(
     raise_if_any(fault for other in given for fault in _faults(whole, other, successors or {}))
     state = State(whole, str(whole.attrs["year"]))
     gone = {old: new for old, new in (successors or {}).items() if old not in _homes(whole)}
-    parts = [state.take(_succeeded(other, gone)) for other in given]
+    parts = [state.take(_besides_own(_succeeded(other, gone), whole)) for other in given]
     report = CombineReport(str(whole.attrs["source"]), tuple(parts))
     whole, messages = completed(state.panel.assign_attrs(combined=report.to_json()))
     warn(messages)
@@ -261,6 +261,15 @@ def _as_source(other: xr.Dataset, number: int) -> xr.Dataset:
     codes = [as_text(code) for code in other["trust"].values.tolist()]
     named = other.assign_coords(trust=("trust", np.array(codes, dtype=str)))
     return named.assign_attrs(source=str(other.attrs.get("source", place)), year=year)
+
+
+def _besides_own(other: xr.Dataset, whole: xr.Dataset) -> xr.Dataset:
+    """Leave out variances of months of which the panel has its own: an actual position and the plan to date."""
+    if "variance_ytd" not in other or not {"actual", "plan_ytd"} <= set(whole.data_vars):
+        return other
+    own = whole["actual"].notnull() & whole["plan_ytd"].notnull()
+    own = own.reindex(trust=other["trust"], month=other["month"], fill_value=False)
+    return other.assign(variance_ytd=other["variance_ytd"].where(~own))
 
 
 def _faults(whole: xr.Dataset, other: xr.Dataset, successors: Mapping[str, str]) -> Iterator[Fault]:
