@@ -22,7 +22,7 @@ from sector_risk.posterior.lots import Conditions, Drawn, draw_particles, resamp
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-MOST_LOTS = 32
+MOST_LOTS = 16
 FEW_STEPS, FEW_PARTICLES = 2, choose.N_PARTICLES // 2
 MOST_STEPS = 8
 CLOSE = 0.05
