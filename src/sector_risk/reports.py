@@ -41,10 +41,10 @@ def variance_to_date(panel: xr.Dataset, plan_path: F64, through_month: int) -> F
 
 
 def monthly(panel: xr.Dataset, name: str) -> F64:
-    """Return a monthly variable, (P, 12), NaN where the panel says nothing."""
+    """Return a copy of a monthly variable, (P, 12), NaN where the panel says nothing."""
     if name not in panel:
         return np.full((panel.sizes["trust"], 12), np.nan)
-    return np.asarray(panel[name].transpose("trust", "month").reindex(month=MONTHS).values, float)
+    return np.array(panel[name].transpose("trust", "month").reindex(month=MONTHS).values, float)
 
 
 def declared_variance(panel: xr.Dataset) -> F64:

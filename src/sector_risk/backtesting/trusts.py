@@ -18,6 +18,7 @@ from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.history import QUARTER_ENDS, History, load_history
 from sector_risk.panel import check_panel
 from sector_risk.parameter_draws import simulate_with_parameters
+from sector_risk.reports import monthly
 from sector_risk.rivals import rival_forecasts
 from sector_risk.schema import MONTHS
 from sector_risk.simulation import check_settings
@@ -322,11 +323,3 @@ def about(panel: xr.Dataset, how: How) -> dict[str, Any]:
         "seed": str(how.seed),
         "on_plan": on_plan(how),
     }
-
-
-def monthly(panel: xr.Dataset, name: str) -> F64:
-    """Return a monthly variable, (trust, 12); NaN where the panel says nothing."""
-    if name not in panel:
-        return np.full((panel.sizes["trust"], MONTHS), np.nan)
-    by_month = panel[name].transpose("trust", "month").reindex(month=range(1, MONTHS + 1))
-    return np.array(by_month.values, float)
