@@ -210,15 +210,27 @@ def _take(particles: Any, chosen: Any, latent: Any, out: Any) -> None:
         out[j] = particles[chosen[j], latent]
 
 
+@kernel
+def _take_variates(particles: Any, chosen: Any, values: Any) -> None:
+    """Fill the first N_VARIATES rows from the particles chosen; a call, to keep it out of the year's loops."""
+    for v in range(N_VARIATES):
+        _take(particles, chosen, v, values[v])
+
+
+@kernel
+def _take_shock(particles: Any, chosen: Any, m: Any, out: Any) -> None:
+    """Fill a row with a month's shock of the particles chosen; a call, for the same reason."""
+    _take(particles, chosen, N_VARIATES + m, out)
+
+
 @step
 def _settle_variates(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: Any, values: Any) -> None:
     """Fill the first N_VARIATES rows of `values` in GBP m and ratios: drawn, or as a particle of the trust has them."""
-    r = seen.row[i]
-    if r < 0:
+    if seen.row[i] < 0:
         _draw_variates(i, trusts, shared, first_draw, values)
+    else:
+        _take_variates(seen.particles[seen.row[i]], seen.chosen[seen.row[i]], values)
     for v in range(N_VARIATES):
-        if r >= 0:
-            _take(seen.particles[r], seen.chosen[r], v, values[v])
         apply_variate(trusts.offset[v, i], trusts.scale[v, i], shared.tables[v], shared.normal[v], values[v])
 
 
@@ -286,7 +298,7 @@ def _move(
     """Move the run rate by month m: by the particle's shock where the month follows it, else by a fresh one."""
     r = seen.row[i]
     if r >= 0 and m < seen.months[r]:
-        _take(seen.particles[r], seen.chosen[r], N_VARIATES + m, shocks[m % 4])
+        _take_shock(seen.particles[r], seen.chosen[r], m, shocks[m % 4])
         on_factor, on_own = _ZERO, trusts.shock_sd[i]
     else:
         on_factor, on_own = trusts.shock_sd[i] * year.shock_loading[0], trusts.shock_sd[i] * year.shock_loading[1]
