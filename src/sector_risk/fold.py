@@ -24,7 +24,6 @@ class Fold:
         self.run, self.size = run, size
         self.work = np.empty((pressure.WORK_ROWS, size), np.float32)
         self.factors = np.empty((pressure.N_YEARLY_STREAMS, len(prepared.groups.hashes), 4, size), np.float32)
-        self.nothing_seen = pressure.nothing_seen(len(prepared.plan))
         self.block = empty_block(run, size)
         self.underlying = np.empty_like(self.block.plan)
         self.parts = PartRows(run, self.block, self.underlying)
@@ -111,7 +110,7 @@ class Fold:
         trusts = trusts._replace(shock_sd=trusts.shock_sd * self.block.volatility[prepared.parts.trust])
         months = draw_factors(prepared, year, first, self.factors)
         known = self.run.posterior if year == 0 else None
-        seen = known.settle(first, self.factors, months) if known else self.nothing_seen
+        seen = known.settle(first, self.factors, months) if known else None
         shared = share(prepared, year, first, self.factors, months)
         target = parts.target(out, first)
         extra = user_pressure(prepared, year, first, self.size)

@@ -115,12 +115,6 @@ class Seen(NamedTuple):
     chosen: U32  # (R, B)
 
 
-def nothing_seen(n_trusts: int) -> Seen:
-    """Return what is known of a year that nobody has seen anything of."""
-    none = np.empty((0, 0), np.uint32)
-    return Seen(np.full(n_trusts, -1), np.empty(0, np.int64), np.empty((0, 0, 0), np.float32), none)
-
-
 class YearOut(NamedTuple):
     """Where results go. R is T, or 1 where contributions by trust are not kept: then each trust overwrites the last.
 
@@ -224,12 +218,22 @@ def _take_shock(particles: Any, chosen: Any, m: Any, out: Any) -> None:
 
 
 @step
-def _settle_variates(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: Any, values: Any) -> None:
-    """Fill the first N_VARIATES rows of `values` in GBP m and ratios: drawn, or as a particle of the trust has them."""
-    if seen.row[i] < 0:
+def _variates_as_seen(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: Any, values: Any) -> None:
+    """Fill the first N_VARIATES rows of `values`: as a particle of the trust has them, else drawn."""
+    r = seen.row[i]
+    if r < 0:
         _draw_variates(i, trusts, shared, first_draw, values)
     else:
-        _take_variates(seen.particles[seen.row[i]], seen.chosen[seen.row[i]], values)
+        _take_variates(seen.particles[r], seen.chosen[r], values)
+
+
+@step
+def _settle_variates(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: Any, values: Any) -> None:
+    """Fill the first N_VARIATES rows of `values` in GBP m and ratios: drawn, or as a particle of the trust has them."""
+    if seen is None:
+        _draw_variates(i, trusts, shared, first_draw, values)
+    else:
+        _variates_as_seen(i, trusts, shared, seen, first_draw, values)
     for v in range(N_VARIATES):
         apply_variate(trusts.offset[v, i], trusts.scale[v, i], shared.tables[v], shared.normal[v], values[v])
 
@@ -293,19 +297,28 @@ def _cover(pressure: Any, flexibility: Any, share: Any, keep: Any, variance: Any
 
 @step
 def _move(
+    i: Any, m: Any, due: Any, trusts: Any, year: Any, shared: Any, first_draw: Any, shocks: Any, rate: Any, walked: Any
+) -> None:
+    """Move the run rate by month m; four months' shocks are drawn where they are due."""
+    if due:
+        group = shared.first_group + m // 4
+        fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], group, first_draw, shocks)
+    on_factor, on_own = trusts.shock_sd[i] * year.shock_loading[0], trusts.shock_sd[i] * year.shock_loading[1]
+    _walk(shocks[m % 4], shared.month_factor[m], on_factor, on_own, year.persistence, rate, walked)
+
+
+@step
+def _move_as_seen(
     i: Any, m: Any, trusts: Any, year: Any, shared: Any, seen: Any, first_draw: Any, shocks: Any, rate: Any, walked: Any
 ) -> None:
     """Move the run rate by month m: by the particle's shock where the month follows it, else by a fresh one."""
     r = seen.row[i]
     if r >= 0 and m < seen.months[r]:
         _take_shock(seen.particles[r], seen.chosen[r], m, shocks[m % 4])
-        on_factor, on_own = _ZERO, trusts.shock_sd[i]
+        _walk(shocks[m % 4], shared.month_factor[m], _ZERO, trusts.shock_sd[i], year.persistence, rate, walked)
     else:
-        on_factor, on_own = trusts.shock_sd[i] * year.shock_loading[0], trusts.shock_sd[i] * year.shock_loading[1]
-        if m % 4 == 0 or (r >= 0 and m == seen.months[r]):
-            group = shared.first_group + m // 4
-            fill_normals(shared.keys[_RUN_RATE], trusts.hashes[i], group, first_draw, shocks)
-    _walk(shocks[m % 4], shared.month_factor[m], on_factor, on_own, year.persistence, rate, walked)
+        due = m % 4 == 0 or (r >= 0 and m == seen.months[r])
+        _move(i, m, due, trusts, year, shared, first_draw, shocks, rate, walked)
 
 
 @step
@@ -319,7 +332,10 @@ def _months(
     walked[:] = _ZERO
     late_delivery(values[RECURRENT], values[SLIPPAGE])
     for m in range(12):
-        _move(i, m, trusts, year, shared, seen, first_draw, shocks, rate, walked)
+        if seen is None:
+            _move(i, m, m % 4 == 0, trusts, year, shared, first_draw, shocks, rate, walked)
+        else:
+            _move_as_seen(i, m, trusts, year, shared, seen, first_draw, shocks, rate, walked)
         savings_missing(m, k, year, values, walked, pressure)
         pay_and_drift(m, year, values, pressure)
         for u in range(extra.shape[0]):
@@ -418,7 +434,8 @@ def year_block(
     Parameters
     ----------
     plans, trusts, year, shared, seen
-        See `Plans`, `Trusts`, `Year`, `Shared`, `Seen`.
+        See `Plans`, `Trusts`, `Year`, `Shared`, `Seen`. Where nothing is seen of any trust `seen` is None: the year is
+        then compiled without a trace of it, for branches in its loops would cost time.
     first_draw : int
         Number of the block's first draw.
     extra : float32 array, shape (user driver, T, 12, B)
