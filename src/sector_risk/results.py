@@ -17,7 +17,7 @@ from sector_risk.kernels.random import STREAM_VERSION
 from sector_risk.panel.fill import income_uplift
 from sector_risk.regimes import Regime
 from sector_risk.run import Draws, Run
-from sector_risk.schema import FORECAST, PROJECTION, WHOLE_SECTOR, VariableSpec
+from sector_risk.schema import FORECAST, FORECAST_FORMAT, PROJECTION, WHOLE_SECTOR, VariableSpec
 
 SIGN = "surplus positive, deficit negative, GBP million nominal; contributions have the sign of the position"
 SECTOR_TURNOVER = 87_800.0
@@ -156,6 +156,7 @@ def plan_variables(run: Run) -> Variables:
         "planned_support": ("trust", counted_on),
         "turnover": ("trust", panel["turnover"].copy()),
         "efficiency_plan": ("trust", panel["efficiency_plan"].copy()),
+        "control_total": ("trust", panel["control_total"].copy()),
     }
 
 
@@ -210,6 +211,7 @@ def provenance(
     kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
     return kept | {
         "title": title,
+        "format": FORECAST_FORMAT,
         "sign": SIGN,
         "n_draws": run.n_draws,
         "seed": str(seed),

@@ -17,6 +17,7 @@ from typing import Literal
 
 __all__ = [
     "FORECAST",
+    "FORECAST_FORMAT",
     "MONTHS",
     "PANEL",
     "PROJECTION",
@@ -39,6 +40,9 @@ __all__ = [
 
 MONTHS = 12
 QUARTER_END_MONTHS = (3, 6, 9, 12)
+
+FORECAST_FORMAT = 1
+"""Number of the layout of forecasts; it rises when a variable changes its meaning or its name."""
 
 WHOLE_SECTOR = 0.75
 """Share of the sector's turnover from which a panel's trusts are spoken of as the sector, and the NHS as theirs."""
@@ -645,7 +649,8 @@ _COORDINATES = (
 
 FORECAST: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in (*_OUTCOMES, *_COORDINATES)}
-    | {name: PANEL[name] for name in ("trust", "name", "region", "trust_type", "system", "turnover", "efficiency_plan")}
+    | {name: PANEL[name] for name in ("trust", "name", "region", "trust_type", "system")}
+    | {name: PANEL[name] for name in ("turnover", "efficiency_plan", "control_total")}
 )
 
 # What a projection holds: of each year what a forecast says of one, and what spans the years.

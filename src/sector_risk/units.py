@@ -1,0 +1,170 @@
+"""The units that a forecast speaks of: trusts, regions, types, systems, the provider sector and the whole NHS.
+
+Every total is made draw by draw. This is also where a forecast is checked before anything is read off it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
+from sector_risk.kernels.moments import group_sums
+from sector_risk.panel.fill import NOT_STATED
+from sector_risk.schema import FORECAST_FORMAT
+
+__all__ = [
+    "LEVELS",
+    "NHS",
+    "SECTOR",
+    "Units",
+    "check_forecast",
+    "draws_last",
+    "find_unit",
+    "forecast_faults",
+    "position_of",
+    "totals",
+    "units_of",
+]
+
+F64 = NDArray[np.float64]
+Array = NDArray[Any]
+SECTOR, NHS = "Provider sector", "Whole NHS"
+GROUPED = ("region", "trust_type", "system")
+LEVELS = ("trust", *GROUPED, "sector", "nhs")
+"""Kinds of units, in the order in which they are listed."""
+NOT_FINITE = ("draws are not finite", "NaN or infinity", "Give a forecast as simulate made it, with no draw masked.")
+
+
+@dataclass(frozen=True)
+class Units:
+    """Names and kinds of units, (U,), and of each the rows of its trusts."""
+
+    unit: Array
+    level: Array
+    members: tuple[NDArray[np.int64], ...]
+
+    def at(self, level: str) -> NDArray[np.int64]:
+        """Positions of the units of one level."""
+        return np.flatnonzero(self.level == level)
+
+
+def units_of(forecast: xr.Dataset) -> Units:
+    """Return all units of a forecast, by level; trusts without a stated system belong to none.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> units = units_of(sr.simulate(sr.load_case("england-2018-19"), n_draws=2))
+    >>> units.unit[-1], units.level[-1], len(units.members[-1])
+    ('Whole NHS', 'nhs', 227)
+    """
+    every = np.arange(forecast.sizes["trust"])
+    listed = [(str(code), "trust", every[i : i + 1]) for i, code in enumerate(forecast["trust"].values)]
+    for level in GROUPED:
+        labels = forecast[level].values.astype(str)
+        listed += [(str(n), level, np.flatnonzero(labels == n)) for n in np.unique(labels) if n != NOT_STATED]
+    listed += [(SECTOR, "sector", every), (NHS, "nhs", every)]
+    unit, level, members = zip(*listed, strict=True)
+    return Units(np.array(unit, object), np.array(level, object), members)
+
+
+def find_unit(forecast: xr.Dataset, unit: str, place: str) -> tuple[str, NDArray[np.int64]]:
+    """Return level and rows of trusts of one unit, given by its name.
+
+    Raises
+    ------
+    InputError
+        If no unit, or more than one, has the name.
+    """
+    units = units_of(forecast)
+    found = np.flatnonzero(units.unit == unit)
+    if len(found) == 1:
+        return str(units.level[found[0]]), units.members[found[0]]
+    if len(found):
+        levels = " and ".join(str(level) for level in units.level[found])
+        remedy = "Rename one of them in the panel."
+        raise InputError([Fault(place, f"several units have this name: {levels}", str(unit), remedy, variable="unit")])
+    known = [str(name) for name in units.unit]
+    remedy = as_sentence(nearest(str(unit), known)) or f"Give a trust's code, a region, a type, '{SECTOR}' or '{NHS}'."
+    raise InputError([Fault(place, "no unit has this name", str(unit), remedy, variable="unit")])
+
+
+def position_of(forecast: xr.Dataset, unit: str, place: str) -> F64:
+    """Year-end position of one unit by draw, after support, GBP million, (draw,)."""
+    level, rows = find_unit(forecast, unit, place)
+    if level in ("sector", "nhs"):
+        name = "sector_position" if level == "sector" else "nhs_position"
+        return np.asarray(forecast[name].values, np.float64)
+    return draws_last(forecast, "position")[rows].sum(axis=0, dtype=np.float64)
+
+
+def totals(rows: Array, labels: Array, names: Array) -> F64:
+    """Sum of the trusts' rows of draws for each name, draw by draw, (name, draw)."""
+    group = np.searchsorted(names, labels)
+    out = np.zeros((len(names), rows.shape[1]))
+    group_sums(rows, group, out)
+    return out
+
+
+def draws_last(forecast: xr.Dataset, name: str) -> Array:
+    """Values of a variable on (..., trust, draw), in memory in that order."""
+    dims = [str(d) for d in forecast[name].dims if d not in ("trust", "draw")]
+    return np.ascontiguousarray(forecast[name].transpose(*dims, "trust", "draw").values)
+
+
+def check_forecast(forecast: xr.Dataset, needed: Iterable[str], instead: str = "summarise_projection") -> None:
+    """Raise one `InputError` for all that keeps anything from being read off a forecast.
+
+    That is: a projection, a file of another format, a variable that is missing, draws that are not finite, and a
+    selection of trusts or draws whose sector figures are still those of the whole.
+    """
+    faults = forecast_faults(forecast, needed, instead)
+    if not faults:
+        faults = [*_draw_faults(forecast, needed)]
+    if not faults and "position" in needed and "sector_position" in needed:
+        faults = [*_whole_faults(forecast)]
+    raise_if_any(faults)
+
+
+def forecast_faults(forecast: xr.Dataset, needed: Iterable[str], instead: str) -> list[Fault]:
+    """Return a fault for each variable that is missing, or one if it is not a forecast that can be read at all.
+
+    `instead` is the function that takes a projection.
+    """
+    if "year" in forecast.dims:
+        remedy = f"Use {instead} for what project gave."
+        return [Fault("forecast", "a projection of several years", "", remedy, variable="year")]
+    if "versions" in forecast.attrs and forecast.attrs.get("format") != FORECAST_FORMAT:
+        return [Fault("forecast", "made by another version", _made_by(forecast), "Make it again with this version.")]
+    remedy = "Give a forecast made by simulate or condition."
+    return [
+        Fault("forecast", "variable is missing", name, remedy, variable=name) for name in needed if name not in forecast
+    ]
+
+
+def _made_by(forecast: xr.Dataset) -> str:
+    """Version of this library that made a forecast, and the number of its format; files of old had none."""
+    version = json.loads(forecast.attrs["versions"]).get("sector-risk", "unknown")
+    return f"sector-risk {version}, format {forecast.attrs.get('format', 0)}; this version reads {FORECAST_FORMAT}"
+
+
+def _draw_faults(forecast: xr.Dataset, needed: Iterable[str]) -> Iterator[Fault]:
+    for name in needed:
+        by_draw = "draw" in forecast[name].dims and forecast[name].dtype.kind == "f"
+        if by_draw and not np.isfinite(forecast[name].values.sum(dtype=np.float64)):
+            yield Fault("forecast", *NOT_FINITE, variable=name)
+
+
+def _whole_faults(forecast: xr.Dataset) -> Iterator[Fault]:
+    position, sector = draws_last(forecast, "position"), forecast["sector_position"].values
+    one = np.array([""])
+    gap = np.abs(totals(position, np.full(len(position), ""), one)[0] - sector).max()
+    if gap > 1e-6 * (1.0 + np.abs(sector).max()):
+        remedy = "Give the whole forecast, and select units from the result."
+        rule = "the trusts do not add up to the sector: is it a selection?"
+        yield Fault("forecast", rule, f"GBP {gap:.1f}m apart", remedy, variable="sector_position")
