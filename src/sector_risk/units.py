@@ -69,8 +69,8 @@ def units_of(forecast: xr.Dataset) -> Units:
         labels = forecast[level].values.astype(str)
         listed += [(str(n), level, np.flatnonzero(labels == n)) for n in np.unique(labels) if n != NOT_STATED]
     listed += [(SECTOR, "sector", every), (NHS, "nhs", every)]
-    unit, level, members = zip(*listed, strict=True)
-    return Units(np.array(unit, object), np.array(level, object), members)
+    names, kinds, members = zip(*listed, strict=True)
+    return Units(np.array(names, object), np.array(kinds, object), members)
 
 
 def find_unit(forecast: xr.Dataset, unit: str, place: str) -> tuple[str, NDArray[np.int64]]:
