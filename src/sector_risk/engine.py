@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from sector_risk.fold import Fold
+from sector_risk.progress import Progress
 from sector_risk.run import Draws, Run
 
 BLOCK_SIZE = 500
 """A block's arrays of trusts by draws stay near, and its loops are long enough; measured best for one year and for
 five. Rows 2,000 bytes apart do not fall on the same lines of the first cache."""
-Progress = Callable[[int, int], None]
 
 
 def default_threads() -> int:

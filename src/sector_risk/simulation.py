@@ -15,6 +15,7 @@ from sector_risk.faults import Fault, InputError, InputWarning
 from sector_risk.kernels.random import MAX_DRAWS, stream_key
 from sector_risk.panel import check_panel
 from sector_risk.prepare import prepare
+from sector_risk.progress import blocks_done, reporter
 from sector_risk.regimes import Regime, horizon_faults, regime_for
 from sector_risk.results import label_forecast, provenance
 from sector_risk.run import Draws, Run
@@ -131,7 +132,7 @@ def run_draws(
         run,
         threads=int(threads or engine.default_threads()),
         block_size=None if block_size is None else int(block_size),
-        progress=_reporter(progress),
+        progress=reporter(progress, blocks_done),
     )
 
 
@@ -190,18 +191,3 @@ def central_actions(assumptions: Assumptions, seed: int, n_draws: int) -> dict[s
         return action.planned * action.delivery.from_normal(z)
 
     return {action.name: amount(action) for action in assumptions.centre.actions}
-
-
-def _reporter(progress: bool | Callable[[int, int], None]) -> Callable[[int, int], None] | None:
-    if callable(progress):
-        return progress
-    return _print_progress if progress else None
-
-
-def _print_progress(done: int, total: int) -> None:
-    import sys
-
-    width = 30
-    bar = "#" * (width * done // total)
-    end = "\n" if done == total else ""
-    print(f"\r[{bar:<{width}}] {done}/{total} blocks", end=end, file=sys.stderr, flush=True)

@@ -1,14 +1,15 @@
 """How far a back-test is."""
 
-import sys
 from collections.abc import Callable
 
-Progress = Callable[[int, int], None]
+from sector_risk.progress import Progress, forecasts_done, reporter
+
+__all__ = ["Progress", "counter"]
 
 
 def counter(progress: bool | Progress, total: int) -> Callable[[], None]:
     """Return what is called after each forecast: it counts, and tells `progress`."""
-    tell = progress if callable(progress) else print_progress if progress else None
+    tell = reporter(progress, forecasts_done)
     done = 0
 
     def tick() -> None:
@@ -18,8 +19,3 @@ def counter(progress: bool | Progress, total: int) -> Callable[[], None]:
             tell(done, total)
 
     return tick
-
-
-def print_progress(done: int, total: int) -> None:
-    """Show a count on standard error."""
-    print(f"\rforecast {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

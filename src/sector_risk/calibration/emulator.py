@@ -14,9 +14,9 @@ from scipy import special
 from scipy.spatial.distance import cdist
 
 from sector_risk.engine import default_threads
+from sector_risk.progress import Progress
 
 F64 = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 REACH = 2.5
 """Sd of the prior to which points are held: the emulator is not asked much beyond."""
 LOG_RANGE = (-25.0, 5.0)

@@ -1,6 +1,5 @@
 """Fit assumptions to history."""
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.assumptions import Assumptions, Evidence
-from sector_risk.calibration.emulator import Emulator, Progress, fit_emulator, simulate_at, sobol_points
+from sector_risk.calibration.emulator import Emulator, fit_emulator, simulate_at, sobol_points
 from sector_risk.calibration.parameters import NAMES, PARAMETERS, PRIOR_MEAN, PRIOR_SD, put_values
 from sector_risk.calibration.posterior import ROUNDS, Posterior, log_likelihood, sample_posterior
 from sector_risk.calibration.result import IDENTIFIED, Calibration
@@ -28,6 +27,7 @@ from sector_risk.cases import load_case
 from sector_risk.faults import Fault, InputWarning, raise_if_any
 from sector_risk.history import History
 from sector_risk.panel import check_panel
+from sector_risk.progress import Progress, points_done, reporter
 
 F64 = NDArray[np.float64]
 CASE = "england-2018-19"
@@ -126,7 +126,7 @@ def calibrate(
     """
     base, used = assumptions or Assumptions(), history.marked(USED_MARKS)
     raise_if_any([*number_faults(points, n_draws, seed), *family_faults(base)])
-    effort = Effort(points, n_draws, seed, threads, _print_progress if progress is True else progress or None)
+    effort = Effort(points, n_draws, seed, threads, reporter(progress, points_done))
     evidence = [*sector_evidence(used, base, effort), *(panel_evidence(p, base, effort) for p in used.trusts)]
     found = weigh(evidence, seed)
     if found.effective < FEW_SAMPLES:
@@ -228,8 +228,3 @@ def evidence_for(prior: str, sd_ratio: float, years: tuple[str, ...]) -> Evidenc
     if sd_ratio <= IDENTIFIED:
         return Evidence(f"fit to {', '.join(years)}; sd {sd_ratio:.2f} of the prior's", "D")
     return Evidence(f"prior, which history does not identify: {prior}", "G")
-
-
-def _print_progress(done: int, total: int) -> None:
-    end = "\n" if done == total else ""
-    print(f"\rsimulated at {done} of {total} points", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,61 @@
+"""Progress: how far long work has come, told to a function or shown on standard error."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is in all."""
+WIDTH = 30
+
+
+def reporter(progress: bool | Progress, line: Callable[[int, int], str]) -> Progress | None:
+    """Return what is told of progress: a function given as it is, the line on standard error for True, else nothing.
+
+    Parameters
+    ----------
+    progress : bool or function (done, total)
+    line : function (done, total) -> str
+        What to show: `blocks_done`, `points_done` or `forecasts_done`.
+
+    Examples
+    --------
+    >>> reporter(False, blocks_done) is None, reporter(print, blocks_done) is print
+    (True, True)
+    """
+    if callable(progress):
+        return progress
+    return partial(show, line) if progress else None
+
+
+def show(line: Callable[[int, int], str], done: int, total: int) -> None:
+    """Show a line in the place of the one before; end it when all is done."""
+    print(f"\r{line(done, total)}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def blocks_done(done: int, total: int) -> str:
+    """Draw a bar of blocks of draws.
+
+    >>> blocks_done(2, 4)
+    '[###############               ] 2/4 blocks'
+    """
+    bar = "#" * (WIDTH * done // total)
+    return f"[{bar:<{WIDTH}}] {done}/{total} blocks"
+
+
+def points_done(done: int, total: int) -> str:
+    """Count points at which a fit simulates.
+
+    >>> points_done(2, 4)
+    'simulated at 2 of 4 points'
+    """
+    return f"simulated at {done} of {total} points"
+
+
+def forecasts_done(done: int, total: int) -> str:
+    """Count forecasts of a back-test.
+
+    >>> forecasts_done(2, 4)
+    'forecast 2 of 4'
+    """
+    return f"forecast {done} of {total}"
