@@ -93,7 +93,7 @@ def own_normals(run: Run, n_draws: int) -> Job:
 
     def job() -> None:
         for first in range(0, n_draws, size):
-            normals_block(prepared.keys[0], prepared.years[0].trusts.hashes, 0, first, keep)
+            normals_block(prepared.keys[0, -1], prepared.years[0].trusts.hashes, 0, first, keep)
 
     return job
 

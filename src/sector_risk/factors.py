@@ -8,25 +8,35 @@ from numpy.typing import NDArray
 from sector_risk.assumptions.dependence import FACTOR_DRIVERS
 from sector_risk.kernels import pressure
 from sector_risk.kernels.random import YEAR, group_label, label_hash, normals_block
-from sector_risk.prepare import DRIVER_OF, LEAD_ITEM, LEAD_STREAM, Prepared
+from sector_risk.prepare import DRIVER_OF, LEAD_ITEM, LEAD_STREAM, OWN_LEVEL, SECTOR_LEVEL, Groups, Held, Prepared
 
 F32 = NDArray[np.float32]
+SECTOR_FACTORS = (list(pressure.STREAM_OF), 0, list(pressure.ITEM_OF))
+"""Where the sector's factor of each variate is among the factors of all groups."""
 
 
 def draw_factors(prepared: Prepared, year: int, first_draw: int, room: F32) -> F32:
     """Fill factors of all groups (stream, group, 4, draw) and return months' shocks: independent standard Normals."""
-    hashes, first_group = prepared.groups.hashes, year * YEAR
+    keys, groups, first_group = prepared.keys, prepared.groups, year * YEAR
     for s, rows in enumerate(room):
-        used = len(hashes) if prepared.shared_streams[s] else 1
-        normals_block(prepared.keys[s], hashes[:used], first_group, first_draw, rows[:used])
-    return normals(prepared.keys[-1], hashes[:1], first_group, first_draw, 12, room.shape[-1])[0]
+        for level in range(OWN_LEVEL if prepared.shared_streams[s] else 1):
+            at = groups.levels[level]
+            normals_block(keys[s, level], groups.hashes[at], first_group, first_draw, rows[at])
+    if (keys[pressure.COVER] != keys[LEAD_STREAM[-1]]).any():
+        cover = group_normals(keys[pressure.COVER], groups, first_group, first_draw, 4, room.shape[-1])
+        room[LEAD_STREAM[-1], :, LEAD_ITEM[-1]] = cover[:, LEAD_ITEM[-1]]
+    sector = keys[pressure.STREAMS.index("run_rate"), SECTOR_LEVEL]
+    return normals(sector, groups.hashes[:1], first_group, first_draw, 12, room.shape[-1])[0]
 
 
 def share(prepared: Prepared, year: int, first_draw: int, room: F32, months: F32) -> pressure.Shared:
     """Return what trusts share in a block: its factors, correlated between drivers, months' shocks and tails."""
-    correlate_sector(prepared, room)
+    if prepared.held is None:
+        correlate_sector(prepared, room)
+    else:
+        hold_sector(prepared, prepared.held, year, first_draw, room)
     return pressure.Shared(
-        keys=prepared.keys,
+        keys=np.ascontiguousarray(prepared.keys[: len(pressure.SOURCES), OWN_LEVEL]),
         first_group=year * YEAR,
         tables=prepared.tables,
         normal=prepared.normal,
@@ -45,6 +55,12 @@ def normals(key: Any, hashes: Any, first_group: int, first_draw: int, items: int
     return out[:, :items]
 
 
+def group_normals(keys: Any, groups: Groups, first_group: int, first_draw: int, items: int, n_draws: int) -> F32:
+    """Return standard Normals of all groups, each level's under its own key: (group, items, draw)."""
+    pairs = zip(keys[:OWN_LEVEL], groups.levels, strict=True)
+    return np.concatenate([normals(k, groups.hashes[at], first_group, first_draw, items, n_draws) for k, at in pairs])
+
+
 def sector_normal(key: Any, year: int, first_draw: int, n_draws: int) -> F32:
     """Return the sector's own Normal of a stream in a year, (draw,)."""
     label = label_hash(group_label("sector")).reshape(1, 2)
@@ -59,11 +75,21 @@ def correlate_sector(prepared: Prepared, room: F32) -> None:
         room[s, 0, item] = mixing[d, d] * room[s, 0, item] + mixing[d, :d] @ lead[:d]
 
 
+def hold_sector(prepared: Prepared, held: Held, year: int, first_draw: int, room: F32) -> None:
+    """Replace the sector's factors (group 0) by those of the run that is held, and by others given those."""
+    other = np.empty((len(room), 1, *room.shape[2:]), np.float32)
+    for key, rows in zip(held.keys, other, strict=True):
+        normals_block(key, prepared.groups.hashes[:1], year * YEAR, first_draw, rows)
+    correlate_sector(prepared, other)
+    room[SECTOR_FACTORS] = held.on_other @ other[SECTOR_FACTORS] + held.on_fresh @ room[SECTOR_FACTORS]
+
+
 def tail_scales(prepared: Prepared, first_group: int, first_draw: int, n_draws: int) -> F32:
     """Student scale of each variate, shared by all trusts of a draw: (variate, draw); zeros when Gaussian."""
     if not prepared.dependence.tail_dof:
         return np.zeros((pressure.N_VARIATES, 1), np.float32)
-    label, streams = label_hash(group_label("tail")).reshape(1, 2), range(pressure.N_YEARLY_STREAMS)
-    z = [normals(prepared.keys[s], label, first_group, first_draw, 4, n_draws)[0] for s in streams]
-    scale = [prepared.dependence.tail_scale(z[LEAD_STREAM[d]][LEAD_ITEM[d]]) for d in DRIVER_OF]
+    label = label_hash(group_label("tail")).reshape(1, 2)
+    keys = [prepared.keys[pressure.SOURCES.index(driver), SECTOR_LEVEL] for driver in FACTOR_DRIVERS]
+    z = [normals(key, label, first_group, first_draw, 4, n_draws)[0] for key in keys]
+    scale = [prepared.dependence.tail_scale(z[d][LEAD_ITEM[d]]) for d in DRIVER_OF]
     return np.array(scale, np.float32)

@@ -23,6 +23,8 @@ F32 = np.float32
 F64 = NDArray[np.float64]
 MONTHS = np.arange(1, 13)
 TINY = 1e-12
+SECTOR_LEVEL, OWN_LEVEL = 0, 4
+"""Of the five levels at which trusts draw numbers: the first, which all share, and the last, a trust's own."""
 
 DRIVER_OF = (0, 0, 0, 3, 1, 1, 2)
 """Position in FACTOR_DRIVERS of the driver whose dependence each variate of the pressure kernel has."""
@@ -36,6 +38,7 @@ class Groups:
 
     hashes: NDArray[np.uint32]  # (G, 2)
     rows: NDArray[np.int64]  # (4, T): sector, type, system, region
+    levels: tuple[slice, ...]  # which of the groups are sector, types, systems, regions
     has_system: NDArray[np.bool_]  # (T,)
 
 
@@ -63,6 +66,18 @@ class YearArrays:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Sector factors as another run has them: those that are not held are drawn given those that are.
+
+    factors = on_other @ factors of the other run + on_fresh @ fresh Normals, by variate
+    """
+
+    keys: NDArray[np.uint32]  # (stream, 2) the other run's at the level of the sector
+    on_other: NDArray[np.float32]  # (variate, variate)
+    on_fresh: NDArray[np.float32]  # (variate, variate)
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Everything about a run that does not depend on the draw (P parts, T trusts)."""
 
@@ -75,7 +90,7 @@ class Prepared:
     plan_path: F64  # (P, 12) year-to-date plan before support
     profile: pressure.Year
     years: tuple[YearArrays, ...]
-    keys: NDArray[np.uint32]  # (stream, 2)
+    keys: NDArray[np.uint32]  # (source..., user driver...; sector, type, system, region, own; 2)
     tables: NDArray[np.float32]  # (variate, cells + 1)
     normal: NDArray[np.float32]  # (variate, 2) mean and sd of Normal marginals, zeros for others
     groups: Groups
@@ -84,7 +99,7 @@ class Prepared:
     dependence: Dependence
     tail_table: NDArray[np.float32]
     drivers: tuple[Driver, ...]
-    driver_keys: NDArray[np.uint32]  # (user driver, 2)
+    held: Held | None = None
 
     @property
     def codes(self) -> list[str]:
@@ -113,7 +128,7 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int, years: int =
         plan_path=plan_path(panel, numbers, assumptions),
         profile=year_profile(assumptions, efficiency_sector_ask(panel)),
         years=year_arrays(panel, numbers, groups, context, assumptions),
-        keys=np.array([stream_key(seed, name) for name in pressure.STREAMS]),
+        keys=source_keys(seed, drivers),
         tables=np.array([m.table() for m in marginals]),
         normal=np.array([m.mean_and_sd_if_normal() for m in marginals], F32),
         groups=groups,
@@ -122,8 +137,13 @@ def prepare(panel: xr.Dataset, assumptions: Assumptions, seed: int, years: int =
         dependence=dependence,
         tail_table=dependence.tail_table() if dependence.tail_dof else np.zeros(2, F32),
         drivers=drivers,
-        driver_keys=np.array([stream_key(seed, f"driver:{d.name}") for d in drivers], np.uint32).reshape(-1, 2),
     )
+
+
+def source_keys(seed: int, drivers: tuple[Driver, ...]) -> NDArray[np.uint32]:
+    """Keys of all sources and user drivers, the same at every level: (source..., user driver...; 5; 2)."""
+    streams = [*pressure.STREAMS, pressure.STREAMS[LEAD_STREAM[-1]], *(f"driver:{d.name}" for d in drivers)]
+    return np.repeat([[stream_key(seed, name)] for name in streams], OWN_LEVEL + 1, axis=1)
 
 
 def in_parts(panel: xr.Dataset) -> tuple[xr.Dataset, Parts]:
@@ -383,4 +403,5 @@ def group_trusts(panel: xr.Dataset) -> Groups:
     labels = [str(label) for level in levels for label in dict.fromkeys(level)]
     row = {label: i for i, label in enumerate(labels)}
     rows = np.array([[row[label] for label in level] for level in levels], dtype=np.int64)
-    return Groups(label_hashes(labels), rows, panel["system"].values != NOT_STATED)
+    of_level = tuple(slice(int(of.min()), int(of.max()) + 1) for of in rows)
+    return Groups(label_hashes(labels), rows, of_level, panel["system"].values != NOT_STATED)

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sector_risk.factors import normals
+from sector_risk.factors import group_normals, normals
+from sector_risk.kernels.pressure import SOURCES
 from sector_risk.kernels.random import YEAR
-from sector_risk.prepare import Prepared, by_trust
+from sector_risk.prepare import OWN_LEVEL, Prepared, by_trust
 
 F32 = NDArray[np.float32]
 
@@ -28,10 +29,11 @@ def user_pressure(prepared: Prepared, year: int, first_draw: int, n_draws: int) 
 def user_normals(prepared: Prepared, u: int, year: int, first_draw: int, n_draws: int) -> F32:
     """Latent Normals of a user driver (P, items, B) with the dependence it declares."""
     user, groups, hashes = prepared.drivers[u], prepared.groups, prepared.years[0].trusts.hashes
-    own = normals(prepared.driver_keys[u], hashes, year * YEAR, first_draw, user.items, n_draws)
+    keys = prepared.keys[len(SOURCES) + u]
+    own = normals(keys[OWN_LEVEL], hashes, year * YEAR, first_draw, user.items, n_draws)
     *levels, rest = by_trust(user.shares.loadings(), groups).astype(np.float32)[:, :, None, None]
     if (rest == 1.0).all():
         return own
-    factor = normals(prepared.driver_keys[u], groups.hashes, year * YEAR, first_draw, user.items, n_draws)
+    factor = group_normals(keys, groups, year * YEAR, first_draw, user.items, n_draws)
     shared = sum(load * factor[rows] for load, rows in zip(levels, groups.rows, strict=True))
     return np.asarray(shared + rest * own, np.float32)

@@ -37,8 +37,13 @@ VALUE_ROWS = N_VARIATES + 1
 """The drift's stream gives Normals in pairs; the second one is not used."""
 
 STREAMS = ("efficiency", "pay_award", "deterioration", "run_rate")
-_EFFICIENCY, _PAY_AWARD, _DETERIORATION, _RUN_RATE = range(4)
 N_YEARLY_STREAMS = len(STREAMS) - 1
+SOURCES = (*STREAMS, "flexibility")
+"""Numbers that have keys: those of the streams, and one-off cover, an item of efficiency's stream.
+
+Its key is efficiency's, unless one of the two is to be drawn without the other.
+"""
+_EFFICIENCY, _PAY_AWARD, _DETERIORATION, _RUN_RATE, COVER = range(len(SOURCES))
 STREAM_OF = (0, 0, 0, 0, 1, 1, 2)
 ITEM_OF = (0, 1, 2, 3, 0, 1, 0)
 """Stream and item at which each variate's Normals are addressed."""
@@ -95,7 +100,7 @@ class Plans(NamedTuple):
 class Shared(NamedTuple):
     """Shared randomness of a block (B draws)."""
 
-    keys: U32  # (stream, 2)
+    keys: U32  # (source, 2)
     first_group: int  # item group at which the year's random numbers begin
     tables: F32  # (variate, cells + 1)
     normal: F32  # (variate, 2) mean and sd where the marginal is Normal; sd zero: read the table
@@ -186,11 +191,21 @@ def _depend(v: Any, i: Any, trusts: Any, shared: Any, z: Any) -> None:
             _fatten(shared.tail[v], shared.tail_table, shared.tail_degrees, z)
 
 
+@kernel
+def _draw_cover(key: Any, label: Any, group: Any, first_draw: Any, values: Any) -> None:
+    """Draw one-off cover under a key of its own; later rows are free as yet. A call keeps it out of the loops."""
+    spare = values[FLEXIBILITY + 1 : FLEXIBILITY + 5]
+    fill_normals(key, label, group, first_draw, spare)
+    values[FLEXIBILITY] = spare[ITEM_OF[FLEXIBILITY]]
+
+
 @step
 def _draw_variates(i: Any, trusts: Any, shared: Any, first_draw: Any, values: Any) -> None:
     """Fill the first N_VARIATES rows of `values` (VALUE_ROWS, B) for trust i, before any report of it."""
     keys, label, group = shared.keys, trusts.hashes[i], shared.first_group
     fill_normals(keys[_EFFICIENCY], label, group, first_draw, values[RECURRENT : RECURRENT + 4])
+    if keys[COVER, 0] != keys[_EFFICIENCY, 0] or keys[COVER, 1] != keys[_EFFICIENCY, 1]:
+        _draw_cover(keys[COVER], label, group, first_draw, values)
     fill_normal_pair(keys[_PAY_AWARD], label, group, first_draw, values[AFC : AFC + 2])
     fill_normal_pair(keys[_DETERIORATION], label, group, first_draw, values[DRIFT : DRIFT + 2])
     for v in range(N_VARIATES):
