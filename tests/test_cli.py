@@ -11,11 +11,13 @@ from click.testing import CliRunner
 
 import sector_risk
 from sector_risk import cli
+from sector_risk.backtesting.progress import counter
+from sector_risk.chances import probability
 from sector_risk.cli import progress
 from sector_risk.faults import InputWarning
+from sector_risk.progress import blocks_done, forecasts_done, points_done, reporter
 from sector_risk.readings import _RULES
 from sector_risk.regimes.regime import BUNDLED
-from sector_risk.report_text import probability
 from sector_risk.simulation import LIMITS
 
 CASE = "england-2018-19"
@@ -414,6 +416,32 @@ def test_a_full_disk_is_one_line(monkeypatch, tmp_path):
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (blocks_done, "\r[##########                    ] 1/3 blocks\r[##############################] 3/3 blocks\n"),
+        (points_done, "\rsimulated at 1 of 3 points\rsimulated at 3 of 3 points\n"),
+        (forecasts_done, "\rforecast 1 of 3\rforecast 3 of 3\n"),
+    ],
+)
+def test_progress_of_the_library_goes_to_standard_error(line, text, capsys):
+    tell = reporter(True, line)
+    tell(1, 3)
+    tell(3, 3)
+    assert capsys.readouterr() == ("", text)
+    assert reporter(False, line) is None
+
+
+def test_simulate_and_backtest_show_their_own_lines(capsys):
+    trusts = sector_risk.load_case(CASE).isel(trust=slice(4))
+    sector_risk.simulate(trusts, n_draws=20, block_size=10, threads=1, progress=True)
+    assert capsys.readouterr().err.endswith("2/2 blocks\n")
+    tick = counter(True, 2)
+    tick()
+    tick()
+    assert capsys.readouterr().err == "\rforecast 1 of 2\rforecast 2 of 2\n"
+
+
 def test_the_bar_stays_away_from_short_runs():
     bar = progress.LateBar(after=60)
     bar.update(1, 2)
@@ -628,6 +656,27 @@ class TestEvidence:
         assert "multiple of parameter_sets" in many.output
         path = run("project", self.seen(tmp_path), "--assumptions", fitted, "--draws", 40, "--years", 2)
         assert path.exit_code == 0, path.output
+
+    def test_a_fit_is_written_whole_or_not_at_all(self, tmp_path, monkeypatch):
+        def broken(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("sector_risk.Calibration.to_toml", broken)
+        (tmp_path / "fitted.toml").write_text("earlier")
+        result = run("calibrate", "-o", tmp_path / "fitted.toml", "--quiet")
+        assert result.exit_code == 1
+        assert names_in(tmp_path) == ["fitted.toml"]
+        assert (tmp_path / "fitted.toml").read_text() == "earlier"
+
+    def test_an_interrupt_before_a_fit_is_in_place_leaves_the_earlier_one(self, tmp_path, monkeypatch):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("sector_risk.files._replace", interrupted)
+        result = run("calibrate", "-o", tmp_path / "fitted.toml", "--quiet")
+        assert result.exit_code == 130
+        assert "nothing was written" in result.output
+        assert names_in(tmp_path) == []
 
     def test_a_fit_goes_to_a_toml_file_only(self, tmp_path):
         result = run("calibrate", "-o", tmp_path / "fitted.csv")

@@ -1,9 +1,17 @@
+import io
+import itertools
+import re
+from xml.etree import ElementTree
+
+import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import sector_risk as sr
 from sector_risk import plots
-from sector_risk.readings import most_at_risk, sector_effects, sector_plan
+from sector_risk.plots.style import BANDS
+from sector_risk.readings import most_at_risk
 
 
 @pytest.fixture(scope="module")
@@ -16,16 +24,12 @@ def summary(forecast):
     return sr.summarise(forecast)
 
 
-def test_effects_add_up_to_the_sector_draw_by_draw(forecast):
-    moved = forecast.sector_position - sector_plan(forecast)
-    np.testing.assert_allclose(sector_effects(forecast).sum("effect"), moved, atol=1e-3)
-
-
 def test_most_at_risk_fall_furthest_below_plan_and_are_trusts(summary):
     worst = most_at_risk(summary, 5)
     assert set(worst.level.values) == {"trust"}
-    below_plan = (summary.plan - summary.expected_shortfall).values[summary.level.values == "trust"]
-    np.testing.assert_array_equal(worst.plan - worst.expected_shortfall, np.sort(below_plan)[::-1][:5])
+    below_plan = (summary.plan + summary.tail_value_at_risk.sel(confidence=0.95))[summary.level.values == "trust"]
+    found = worst.plan + worst.tail_value_at_risk.sel(confidence=0.95)
+    np.testing.assert_array_equal(found, np.sort(below_plan)[::-1][:5])
 
 
 @pytest.mark.parametrize("name", ["page.png", "page.pdf", "page.svg"])
@@ -72,7 +76,7 @@ def test_the_league_lists_the_trusts_worst_on_top(forecast, summary):
 
 
 def test_pictures_are_drawn_on_the_axes_given(forecast):
-    page = plots.Figure()
+    page = Figure()
     ax = page.subplots()
     assert plots.plot_fan(forecast, ax) is ax
     assert page.axes == [ax]
@@ -156,3 +160,110 @@ def test_what_is_expected_and_what_is_drawn_are_told_apart(forecast, projection)
 def test_footers_name_the_regime(forecast, projection):
     for page in (plots.plot_forecast(forecast), plots.plot_projection(projection)):
         assert "Rules: 2018-19. 24 trusts, 300 draws, seed 0." in page.texts[0].get_text()
+
+
+HOSTILE = ("$\\frac{1}{2}$ <b>", "x_1 & $y", "L" * 200, "two\nlines\x00", "")
+
+
+def words_of(svg):
+    root = ElementTree.fromstring(svg)
+    return [part.text for part in root.iter() if part.tag.endswith("}text") and part.text]
+
+
+def as_svg(ax):
+    """The picture as SVG whose text is text; every warning is an error in these tests."""
+    file = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        ax.figure.savefig(file, format="svg")
+    return file.getvalue()
+
+
+def test_names_of_trusts_are_never_formulas(forecast):
+    names = forecast["name"].values.astype(object)
+    names[:] = [HOSTILE[i % len(HOSTILE)] for i in range(len(names))]
+    named = sr.summarise(forecast.assign_coords(name=("trust", names)))
+    said = words_of(as_svg(plots.plot_league(forecast, summary=named, count=24)))
+    assert HOSTILE[0] in said
+    assert HOSTILE[1] in said
+    assert "two lines" in said
+    assert any(len(word) == 26 and word.endswith("…") for word in said)
+
+
+def test_names_of_drivers_are_never_formulas(forecast):
+    own = forecast.assign_coords(driver=[*forecast.driver.values[:-3], "$a^{b$", "$c$", "d"])
+    for ax in (
+        plots.plot_waterfall(own),
+        plots.plot_tornado(sr.tornado(own)),
+        plots.plot_shares(sr.allocate(own)),
+    ):
+        assert {"$a^{b$", "$c$"} <= {word.casefold() for word in words_of(as_svg(ax))}
+
+
+def test_the_curve_is_the_measure_and_its_title_a_point_of_it(forecast):
+    curve = sr.exceedance(forecast, ["Provider sector", "Whole NHS"])
+    ax = plots.plot_exceedance(curve)
+    assert len(ax.lines) == 2 + (curve.threshold[0] < 0 < curve.threshold[-1])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 100 * curve.p_exceeding[0])
+    assert ax.get_legend() is not None
+    limit, chance = re.search(r"beyond £([\d,]+)m has a chance of (\d+)%", ax.get_title(loc="left")).groups()
+    p = curve.p_exceeding.sel(unit="Provider sector", threshold=float(limit.replace(",", "")))
+    assert round(100 * p.item()) == int(chance) >= 5
+
+
+def test_counts_of_deficits_fall_from_sure_to_impossible(forecast):
+    counts = sr.deficit_counts(forecast)
+    ax = plots.plot_deficit_counts(counts)
+    number, p = ax.lines[0].get_data()
+    np.testing.assert_allclose(p, 100 * counts.p_at_least.sel(event="deficit", count=number))
+    assert p[0] == 100
+    assert p[-1] == 0
+    assert f"{np.sort(forecast.deficit_count)[149]:.0f} trusts in deficit" in ax.get_title(loc="left")
+
+
+def test_what_makes_the_whole_nhs_is_drawn_with_its_sum(forecast):
+    ax = plots.plot_balance(forecast)
+    mean = ax.lines[0].get_xdata()
+    np.testing.assert_allclose(mean[:-1].sum(), mean[-1])
+    np.testing.assert_allclose(mean[0], forecast.sector_position.mean())
+    assert ax.get_yticklabels()[0].get_text() == "Provider sector"
+
+
+def test_the_tornado_reaches_from_worst_to_best_about_what_is_expected(forecast):
+    bars = sr.tornado(forecast)
+    ax = plots.plot_tornado(bars)
+    moving = bars.isel(effect=bars.swing.values != 0)
+    ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
+    np.testing.assert_allclose(ends, np.concatenate([moving.low, moving.high]), rtol=1e-6)
+    assert {bar.get_x() for bar in ax.patches} == {bars.base.item()}
+    assert ax.yaxis_inverted()
+
+
+def test_shares_of_the_spread_add_up_to_all_of_it(forecast):
+    bars = plots.plot_shares(sr.allocate(forecast)).patches
+    widths = [bar.get_width() for bar in bars]
+    assert np.isclose(sum(widths), 100)
+    assert widths == sorted(widths, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "plot", [plots.plot_exceedance, plots.plot_deficit_counts, plots.plot_tornado, plots.plot_shares]
+)
+def test_pictures_of_measures_refuse_anything_else(plot, summary):
+    with pytest.raises(sr.InputError, match=r"variable is missing .* Give what \w+ gave"):
+        plot(summary)
+
+
+def test_words_are_taken_off_a_picture_once(forecast):
+    ax = plots.plot_fan(forecast)
+    title = ax.get_title(loc="left")
+    assert plots.take_words(ax) == (title, "Expected: the mean; line: the median. " + BANDS)
+    assert plots.take_words(ax) == ("", "")
+
+
+def test_labels_at_the_ends_of_lines_do_not_overlap(forecast):
+    page = Figure(figsize=(4.2, 3.9))
+    ax = plots.plot_fan(forecast, page.subplots())
+    page.draw_without_rendering()
+    labels = sorted((text.get_window_extent() for text in ax.texts if text.get_gid() != "note"), key=lambda box: box.y0)
+    assert all(above.y0 >= below.y1 - 1 for below, above in itertools.pairwise(labels))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["Jun", "Sep", "Dec", "Mar"]

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 import sector_risk as sr
+from sector_risk.chances import probability
 from sector_risk.projection_text import milestone_lines, projection_report, rule_lines
 from sector_risk.regimes import PreparedRule
-from sector_risk.report_text import probability
 from sector_risk.schema import VariableSpec
 
 

@@ -15,7 +15,7 @@ from sector_risk.kernels.random import stream_key
 from sector_risk.panel import check_panel
 from sector_risk.regimes import Regime
 from sector_risk.simulation import simulate
-from sector_risk.summary import NHS, SECTOR
+from sector_risk.units import NHS, SECTOR
 
 F64 = NDArray[np.float64]
 Forecaster = Callable[..., xr.Dataset]

@@ -13,8 +13,8 @@ from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.kernels.moments import BELOW, MEAN, SD, moments
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.schema import AMOUNT_SIGN, MONEY, PROJECTION_SUMMARY, VariableSpec
-from sector_risk.summary import binomial_se, by_row, quantile_faults, quantiles_of
+from sector_risk.schema import AMOUNT_SIGN, MONEY, PROJECTION_SUMMARY, VariableSpec, described
+from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, quantiles_of
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -102,10 +102,7 @@ def summarise_projection(
     _check_whole(variables)
     labels = {name: values for name, values in projection.coords.items() if name in PROJECTION_SUMMARY}
     summary = xr.Dataset(variables, labels | {"quantile": levels}, attrs=projection.attrs)
-    described = {**PROJECTION_SUMMARY, **OF_RULES}
-    for name in summary.variables:
-        summary[name].attrs = described[str(name)].attrs
-    return summary
+    return described(summary, {**PROJECTION_SUMMARY, **OF_RULES})
 
 
 def check_projection(projection: xr.Dataset, levels: F64) -> None:
@@ -146,10 +143,10 @@ def _sector(projection: xr.Dataset, levels: F64) -> Variables:
     )
     n = position.shape[1]
     main = by_row(moments, position, np.full(len(position), -float(BALANCE)))
-    values, errors, _ = quantiles_of(position, levels)
+    values, errors = quantiles_of(position, levels)
     by_year = {
         "sector_mean": main[:, MEAN],
-        "sector_mean_se": main[:, SD] / np.sqrt(n),
+        "sector_mean_se": mean_se(main[:, SD], n),
         "sector_sd": main[:, SD],
         "underlying_mean": underlying.mean(axis=1),
         "p_sector_balance": 1.0 - main[:, BELOW],

@@ -15,19 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from sector_risk.chances import chance_error, error_note, few_draws, probability
 from sector_risk.faults import as_sentence
 from sector_risk.milestones import LONG_TERM_PLAN, Milestone, years_to_reach
 from sector_risk.readings import counted_draws, data_notes, effect_label, is_whole_sector, money, most_likely
-from sector_risk.report_text import (
-    about,
-    chance_error,
-    error_note,
-    few_draws,
-    new_table,
-    probability,
-    title,
-    trust_label,
-)
+from sector_risk.report_text import about, new_table, title, trust_label
 from sector_risk.schema import MONEY, PROJECTION
 
 __all__ = ["milestone_lines", "projection_headline", "projection_report", "rule_lines"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from sector_risk.effects import CENTRE, SUPPORT
 from sector_risk.faults import Fault, InputError
 from sector_risk.panel.fill import WARNED
 from sector_risk.schema import WHOLE_SECTOR
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_FIGURE",
-    "SUPPORT_EFFECT",
+    "balance",
     "counted_draws",
     "data_notes",
     "effect_label",
@@ -26,17 +27,16 @@ __all__ = [
     "most_at_risk",
     "most_likely",
     "plan_after_support",
+    "pounds",
     "regime_name",
     "review_list",
     "rule_words",
     "rules_in_force",
-    "sector_effects",
     "sector_plan",
     "share_on_plan",
     "worst_total",
 ]
 
-SUPPORT_EFFECT = "support"
 NO_FIGURE = "–"
 
 _LABELS = {
@@ -47,7 +47,9 @@ _LABELS = {
     "deterioration": "Drift less contingency",
     "one_off": "One-off cover in year",
     "favourable_spent": "Favourable pressure spent",
-    SUPPORT_EFFECT: "Support against plan",
+    SUPPORT: "Support against plan",
+    CENTRE: "The centre",
+    "one_offs": "One-offs",
 }
 
 
@@ -65,52 +67,6 @@ _RULES = {
 }
 
 
-def sector_effects(forecast: xr.Dataset) -> xr.DataArray:
-    """What moves the provider sector from its plan to its year end, draw by draw.
-
-    In each draw the effects add up to `sector_position` less the sector's plan, both after support: one
-    effect per driver (its contributions summed over trusts), and one for support paid above or below plan.
-
-    Parameters
-    ----------
-    forecast : xarray.Dataset
-        What `sector_risk.simulate` gave.
-
-    Returns
-    -------
-    xarray.DataArray
-        GBP million with dims `(effect, draw)`; adverse effects are negative.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> forecast = xr.Dataset(
-    ...     {
-    ...         "contribution": (("driver", "trust", "draw"), [[[-3.0, -5.0], [1.0, 0.0]]]),
-    ...         "support": (("trust", "draw"), [[2.0, 1.0], [0.0, 0.0]]),
-    ...         "plan": ("trust", [-9.0, 4.0]),
-    ...         "sector_plan_ytd": ("month", [-1.0, -3.0]),
-    ...     },
-    ...     coords={"driver": ["pay_afc"]},
-    ... )
-    >>> sector_effects(forecast).to_pandas()
-    draw       0    1
-    effect
-    pay_afc -2.0 -5.0
-    support  0.0 -1.0
-    """
-    drivers = _over_trusts(forecast.contribution)
-    planned = sector_plan(forecast) - forecast.plan.sum().item()
-    support = _over_trusts(forecast.support) - planned
-    return xr.DataArray(
-        np.vstack([drivers, support]),
-        dims=("effect", "draw"),
-        coords={"effect": [*forecast.driver.values.tolist(), SUPPORT_EFFECT]},
-        name="effect_on_sector_position",
-        attrs={"units": "GBP million", "sign": "adverse negative"},
-    )
-
-
 def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     """The trusts that would fall furthest below plan in the worst twentieth of draws, worst first.
 
@@ -124,21 +80,23 @@ def most_at_risk(summary: xr.Dataset, count: int = 10) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        The rows of `summary` for those trusts, by falling distance of `expected_shortfall` (the mean of the
-        worst 5% of draws) from `plan`.
+        The rows of `summary` for those trusts, by falling sum of `tail_value_at_risk` (the deficit in the worst 5%
+        of draws, or in the share nearest to it that the summary has) and `plan`.
 
     Examples
     --------
     >>> import xarray as xr
+    >>> plan, deficit = [1.0, 1.0, 1.0, 3.0], [[-0.5], [9.0], [4.0], [12.0]]
     >>> summary = xr.Dataset(
-    ...     {"plan": ("unit", [1.0, 1.0, 1.0, 3.0]), "expected_shortfall": ("unit", [0.5, -9.0, -4.0, -12])},
+    ...     {"plan": ("unit", plan), "tail_value_at_risk": (("unit", "confidence"), deficit)},
     ...     coords={"unit": ["A1", "B2", "C3", "Sector"], "level": ("unit", ["trust"] * 3 + ["sector"])},
-    ... )
+    ... ).assign_coords(confidence=[0.95])
     >>> most_at_risk(summary, count=2).unit.values.tolist()
     ['B2', 'C3']
     """
     trusts = summary.isel(unit=np.flatnonzero(summary.level.values == "trust"))
-    worst_first = np.argsort(trusts.expected_shortfall.values - trusts.plan.values, kind="stable")
+    deficit = trusts.tail_value_at_risk.sel(confidence=0.95, method="nearest").values
+    worst_first = np.argsort(-(deficit + trusts.plan.values), kind="stable")
     return trusts.isel(unit=worst_first[:count])
 
 
@@ -380,6 +338,28 @@ def money(value: float, decimals: int = 0) -> str:
     return text if float(text.replace(",", "")) else text.lstrip("-")
 
 
+def pounds(value: float) -> str:
+    """Write GBP million as it stands in a sentence, the sign before the pound.
+
+    >>> pounds(-1234.5), pounds(2.0), pounds(float("nan"))
+    ('−£1,234m', '£2m', '–')
+    """
+    if math.isnan(value):
+        return NO_FIGURE
+    said = money(value)
+    return f"\N{MINUS SIGN}£{said[1:]}m" if said.startswith("-") else f"£{said}m"
+
+
+def balance(position: float) -> str:
+    """Write a position as a deficit or a surplus.
+
+    >>> balance(-1234.5), balance(2.0), balance(-0.2)
+    ('a deficit of £1,234m', 'a surplus of £2m', 'balance')
+    """
+    size = money(abs(position))
+    return "balance" if size == "0" else f"a {'deficit' if position < 0 else 'surplus'} of £{size}m"
+
+
 def counted_draws(count: int) -> str:
     """Write how many draws there are.
 
@@ -443,7 +423,3 @@ def _some(items: Sequence[object], most: int = 8) -> str:
     rest = len(items) - most
     shown = ", ".join(map(str, items[:most]))
     return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-def _over_trusts(values: xr.DataArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.asarray(values.sum("trust", dtype="float64", skipna=False).values)

@@ -13,9 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
+    "ERROR",
     "FORECAST",
     "FORECAST_FORMAT",
     "MONTHS",
@@ -34,7 +38,9 @@ __all__ = [
     "TYPE_OF_SUBTYPE",
     "WHOLE_SECTOR",
     "VariableSpec",
+    "described",
     "is_year_label",
+    "with_error",
     "year_labels",
 ]
 
@@ -124,6 +130,7 @@ FRACTION = "1"
 BALANCE_SIGN = "surplus positive, deficit negative"
 VARIANCE_SIGN = "better than plan positive, worse than plan negative"
 AMOUNT_SIGN = "zero or positive"
+DEFICIT_SIGN = "deficit positive, surplus negative"
 
 
 @dataclass(frozen=True)
@@ -206,6 +213,37 @@ def year_labels(first: str, count: int) -> tuple[str, ...]:
     """
     starts = range(int(first[:4]), int(first[:4]) + count)
     return tuple(f"{start}-{(start + 1) % 100:02d}" for start in starts)
+
+
+ERROR = "Monte Carlo standard error of "
+
+
+def with_error(
+    name: str, dims: tuple[str, ...], unit: str, long_name: str, sign: str = ""
+) -> tuple[VariableSpec, VariableSpec]:
+    """Return the specs of a figure and of its Monte Carlo standard error, which has `_se` at the end of its name.
+
+    Examples
+    --------
+    >>> [spec.name for spec in with_error("mean", (), "GBP million", "expected position")]
+    ['mean', 'mean_se']
+    """
+    error = VariableSpec(f"{name}_se", dims, unit, f"{ERROR}the {long_name}")
+    return VariableSpec(name, dims, unit, long_name, sign=sign), error
+
+
+def described(data: xr.Dataset, specs: Mapping[str, VariableSpec]) -> xr.Dataset:
+    """Give every variable of a Dataset the attributes of its spec, and give the Dataset back.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> described(xr.Dataset({"sd": 1.0}), SUMMARY)["sd"].attrs["units"]
+    'GBP million'
+    """
+    for name in data.variables:
+        data[name].attrs = specs[str(name)].attrs
+    return data
 
 
 _TRUST = ("trust",)
@@ -691,28 +729,40 @@ PROJECTION: Mapping[str, VariableSpec] = MappingProxyType(
 
 _UNIT = ("unit",)
 _BY_QUANTILE = ("unit", "quantile")
-_ERROR = "Monte Carlo standard error of "
-
+_BY_CONFIDENCE = ("unit", "confidence")
 _MEASURES = (
     VariableSpec("plan", _UNIT, MONEY, "planned year-end position including support", sign=BALANCE_SIGN),
     VariableSpec("mean", _UNIT, MONEY, "expected year-end position", sign=BALANCE_SIGN),
-    VariableSpec("mean_se", _UNIT, MONEY, _ERROR + "the expected position"),
+    VariableSpec("mean_se", _UNIT, MONEY, ERROR + "the expected position"),
     VariableSpec("sd", _UNIT, MONEY, "standard deviation of the year-end position"),
     VariableSpec("position_quantile", _BY_QUANTILE, MONEY, "quantile of the year-end position", sign=BALANCE_SIGN),
-    VariableSpec("position_quantile_se", _BY_QUANTILE, MONEY, _ERROR + "the quantile"),
+    VariableSpec("position_quantile_se", _BY_QUANTILE, MONEY, ERROR + "the quantile"),
     VariableSpec("p_deficit", _UNIT, "1", "probability of a year-end deficit"),
-    VariableSpec("p_deficit_se", _UNIT, "1", _ERROR + "the probability"),
+    VariableSpec("p_deficit_se", _UNIT, "1", ERROR + "the probability"),
+    VariableSpec("p_breakeven", _UNIT, "1", "probability of breakeven or a surplus at the year end"),
+    VariableSpec("p_breakeven_se", _UNIT, "1", ERROR + "the probability"),
     VariableSpec("p_missing_plan", _UNIT, "1", "probability of ending the year below plan, both before support"),
-    VariableSpec("p_missing_plan_se", _UNIT, "1", _ERROR + "the probability"),
-    VariableSpec("expected_shortfall", _UNIT, MONEY, "mean of the worst 5% of draws", sign=BALANCE_SIGN),
-    VariableSpec("expected_shortfall_se", _UNIT, MONEY, _ERROR + "the expected shortfall"),
-    VariableSpec("unit", _UNIT, "", "trust, region, type, provider sector or whole NHS", kind="text"),
+    VariableSpec("p_missing_plan_se", _UNIT, "1", ERROR + "the probability"),
+    VariableSpec(
+        "p_missing_control_total", _UNIT, "1", "probability of ending the year below control total, both before support"
+    ),
+    VariableSpec("p_missing_control_total_se", _UNIT, "1", ERROR + "the probability"),
+    VariableSpec(
+        "value_at_risk", _BY_CONFIDENCE, MONEY, "year-end deficit that the worst draws reach or pass", sign=DEFICIT_SIGN
+    ),
+    VariableSpec("value_at_risk_se", _BY_CONFIDENCE, MONEY, ERROR + "the value at risk"),
+    VariableSpec(
+        "tail_value_at_risk", _BY_CONFIDENCE, MONEY, "mean year-end deficit of the worst draws", sign=DEFICIT_SIGN
+    ),
+    VariableSpec("tail_value_at_risk_se", _BY_CONFIDENCE, MONEY, ERROR + "the tail value at risk"),
+    VariableSpec("unit", _UNIT, "", "trust, region, type, system, provider sector or whole NHS", kind="text"),
     VariableSpec("level", _UNIT, "", "what the unit is", kind="text"),
     VariableSpec("quantile", ("quantile",), "1", "probability of being at or below the value"),
+    VariableSpec("confidence", ("confidence",), "1", "share of draws that are not among the worst"),
 )
 
 SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(
-    {spec.name: spec for spec in _MEASURES} | {name: PANEL[name] for name in ("name", "region", "trust_type")}
+    {spec.name: spec for spec in _MEASURES} | {name: PANEL[name] for name in ("name", "region", "trust_type", "system")}
 )
 
 _YEAR = ("year",)
@@ -721,24 +771,24 @@ _YEAR_TRUST = ("year", "trust")
 
 _YEARLY_MEASURES = (
     VariableSpec("sector_mean", _YEAR, MONEY, "provider sector: expected position", sign=BALANCE_SIGN),
-    VariableSpec("sector_mean_se", _YEAR, MONEY, _ERROR + "the sector's expected position"),
+    VariableSpec("sector_mean_se", _YEAR, MONEY, ERROR + "the sector's expected position"),
     VariableSpec("sector_sd", _YEAR, MONEY, "provider sector: standard deviation of the position"),
     VariableSpec(
         "sector_quantile", _YEAR_QUANTILE, MONEY, "provider sector: quantile of the position", sign=BALANCE_SIGN
     ),
-    VariableSpec("sector_quantile_se", _YEAR_QUANTILE, MONEY, _ERROR + "the sector's quantile"),
+    VariableSpec("sector_quantile_se", _YEAR_QUANTILE, MONEY, ERROR + "the sector's quantile"),
     VariableSpec("underlying_mean", _YEAR, MONEY, "provider sector: expected underlying position", sign=BALANCE_SIGN),
     VariableSpec("p_sector_balance", _YEAR, "1", "probability that the provider sector is not in deficit"),
-    VariableSpec("p_sector_balance_se", _YEAR, "1", _ERROR + "the sector's probability"),
+    VariableSpec("p_sector_balance_se", _YEAR, "1", ERROR + "the sector's probability"),
     VariableSpec("deficit_count_mean", _YEAR, "1", "expected number of trusts in deficit"),
     VariableSpec("deficit_count_quantile", _YEAR_QUANTILE, "1", "quantile of the number of trusts in deficit"),
     VariableSpec("gross_deficit_mean", _YEAR, MONEY, "expected sum of all deficits", sign=BALANCE_SIGN),
     VariableSpec("support_mean", ("year", "fund"), MONEY, "expected support that the fund pays", sign=AMOUNT_SIGN),
     VariableSpec("mean", _YEAR_TRUST, MONEY, "trust: expected year-end position", sign=BALANCE_SIGN),
     VariableSpec("p_deficit", _YEAR_TRUST, "1", "trust: probability of a year-end deficit"),
-    VariableSpec("p_deficit_se", _YEAR_TRUST, "1", _ERROR + "the trust's probability"),
+    VariableSpec("p_deficit_se", _YEAR_TRUST, "1", ERROR + "the trust's probability"),
     VariableSpec("p_milestone", ("milestone",), "1", "probability that the milestone is met"),
-    VariableSpec("p_milestone_se", ("milestone",), "1", _ERROR + "the milestone's probability"),
+    VariableSpec("p_milestone_se", ("milestone",), "1", ERROR + "the milestone's probability"),
 )
 
 PROJECTION_SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(

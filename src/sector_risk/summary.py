@@ -1,6 +1,6 @@
-"""Summaries of a forecast: one row a trust, region, type, for the sector and the whole NHS."""
+"""Summaries of a forecast: one row a trust, region, type and system, for the sector and the whole NHS."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,19 +9,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.engine import default_threads
-from sector_risk.faults import Fault, InputError, raise_if_any
-from sector_risk.kernels.moments import BELOW, MEAN, SD, group_sums, moments, tails
+from sector_risk.faults import Fault
+from sector_risk.kernels.moments import BELOW, MEAN, SD, moments, shares_below, tails
 from sector_risk.kernels.order import order_statistics
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.schema import SUMMARY
+from sector_risk.schema import SUMMARY, described
+from sector_risk.units import GROUPED, Units, check_forecast, draws_last, totals, units_of
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
-Rows = tuple[Array, Array, Array]
-"""Rows of draws of some units: position, position before support; and their plans before support."""
-TAIL = 0.05
-NOT_FINITE = ("draws are not finite", "NaN or infinity", "Give a forecast as simulate made it, with no draw masked.")
-SECTOR, NHS = "Provider sector", "Whole NHS"
+Rows = tuple[Array, Array, F64]
+"""Rows of draws of some units: position, position before support; and plan and control total of each, (unit, 2)."""
+ROWS = 32  # measured at a time by a thread
 NEEDED = (
     "position",
     "position_before_support",
@@ -30,37 +29,55 @@ NEEDED = (
     "nhs_position",
     "plan",
     "planned_support",
+    "control_total",
     "sector_plan_ytd",
 )
 
 
-def summarise(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> xr.Dataset:
-    """Summarise the draws of a forecast by trust, region, type, for the provider sector and the whole NHS.
+def summarise(
+    forecast: xr.Dataset,
+    quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
+    confidence: Sequence[float] = (0.9, 0.95, 0.99),
+) -> xr.Dataset:
+    """Summarise the draws of a forecast by trust, region, type, system, for the provider sector and the whole NHS.
 
     Parameters
     ----------
     forecast : Dataset
-        From `simulate` or `open_forecast`.
+        From `simulate`, `condition` or `open_forecast`, n draws.
     quantiles : sequence of float
-        Probabilities, each between 0 and 1.
+        Probabilities, each from 0 to 1.
+    confidence : sequence of float
+        Levels of the measures of deficit, each between 0 and 1.
 
     Returns
     -------
     Dataset
-        Dimension `unit` (trust codes, regions, types, "Provider sector", "Whole NHS") with coordinates `level`
-        ("trust", "region", "trust_type", "sector", "nhs"), `name`, `region`, `trust_type`; GBP million:
+        Dimension `unit` (trust codes, regions, types, systems, "Provider sector", "Whole NHS") with coordinates
+        `level` ("trust", "region", "trust_type", "system", "sector", "nhs"), `name`, `region`, `trust_type`, `system`;
+        GBP million:
 
         * `plan` (after support), `mean`, `sd`, `mean_se` = sd / sqrt(n);
         * `position_quantile(unit, quantile)`, order statistic of rank ceil(p n), and its error
-          `position_quantile_se`, half the distance of the order statistics one binomial sd of rank to each side;
-        * `p_deficit`, `p_missing_plan` (position before support below plan before support), each by GBP 5,000 or more,
-          and their errors sqrt(p (1 - p) / n); the whole NHS has no plan before support: NaN;
-        * `expected_shortfall`, mean of the worst 5% of draws, and its error.
+          `position_quantile_se`, half the distance of the order statistics one binomial sd of rank to each side
+          (widened in proportion where one of the two would lie beyond the draws);
+        * `p_deficit`, `p_breakeven` (the rest), `p_missing_plan` and `p_missing_control_total` (position before support
+          below plan before support, and below control total), each by GBP 5,000 or more; and their errors
+          sqrt(p (1 - p) / n). A group's plan is the sum of its trusts'; the whole NHS has none: NaN;
+        * `value_at_risk(unit, confidence)`, the deficit of the k-th worst draw, k = ceil((1 - confidence) n): a deficit
+          is positive. Its error is that of the quantile;
+        * `tail_value_at_risk(unit, confidence)`, the mean deficit of the k worst draws, no fewer and no more (of equal
+          draws it does not matter which). With d what a draw falls below the k-th worst, its error is
+          sqrt((mean(d^2) - k/n mean(d)^2) / (k - 1)), means over the k draws: of the tail and of where it begins.
+
+        Errors are those of independent draws; where a forecast draws its parameters in sets, they are errors of chance
+        given the sets. An error that the draws cannot tell (n = 1, k = 1) is NaN.
 
     Raises
     ------
     InputError
-        If a variable is missing, draws are not finite, or a quantile is not a probability.
+        If the forecast is not whole (a projection, a file of another version, a variable that is missing, draws that
+        are not finite, a selection), a quantile is not a probability, or a level is not between 0 and 1.
 
     Examples
     --------
@@ -69,42 +86,19 @@ def summarise(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.25, 0.
     >>> sector = summary.sel(unit="Provider sector")
     >>> bool(sector["mean"] < sector["plan"])
     True
+    >>> bool((sector["tail_value_at_risk"] > sector["value_at_risk"]).all())
+    True
     >>> sorted(set(summary["level"].values.tolist()))
-    ['nhs', 'region', 'sector', 'trust', 'trust_type']
+    ['nhs', 'region', 'sector', 'system', 'trust', 'trust_type']
     """
-    levels = np.asarray(quantiles, dtype=float)
-    check_forecast(forecast, levels)
-    rows, labels = _units(forecast)
-    measured = _measure_all(rows, levels)
-    measured["plan"] = labels.pop("plan")
-    units = {name: ("unit", values) for name, values in labels.items()}
-    variables = {name: (("unit", "quantile")[: v.ndim], v) for name, v in measured.items()}
-    summary = xr.Dataset(variables, units | {"quantile": levels}, attrs=forecast.attrs)
-    for name in summary.variables:
-        summary[name].attrs = SUMMARY[str(name)].attrs
-    return summary
-
-
-def check_forecast(forecast: xr.Dataset, levels: F64) -> None:
-    """Raise one `InputError` for all that keeps a forecast from being summarised."""
-    faults = forecast_faults(forecast, NEEDED, "summarise_projection") + quantile_faults("summarise", levels)
-    if not faults and not np.isfinite(forecast["sector_position"].values).all():
-        faults.append(Fault("forecast", *NOT_FINITE, variable="sector_position"))
-    raise_if_any(faults)
-
-
-def forecast_faults(forecast: xr.Dataset, needed: Iterable[str], instead: str) -> list[Fault]:
-    """Return a fault for each variable that is missing, or one if it is not a forecast of one year at all.
-
-    `instead` is the function that takes a projection.
-    """
-    if "year" in forecast.dims:
-        remedy = f"Use {instead} for what project gave."
-        return [Fault("forecast", "a projection of several years", "", remedy, variable="year")]
-    remedy = "Give a forecast made by simulate."
-    return [
-        Fault("forecast", "variable is missing", name, remedy, variable=name) for name in needed if name not in forecast
-    ]
+    levels, sure = np.asarray(quantiles, dtype=float), np.asarray(confidence, dtype=float)
+    check_forecast(forecast, NEEDED, also=[*quantile_faults("summarise", levels), *confidence_faults(sure)])
+    units = units_of(forecast)
+    measured = _measure_all(_rows(forecast, units), levels, sure) | {"plan": _plans_after_support(forecast, units)}
+    labels = _labels(forecast, units) | {"quantile": ("quantile", levels), "confidence": ("confidence", sure)}
+    variables = {name: (SUMMARY[name].dims, values) for name, values in measured.items()}
+    summary = xr.Dataset(variables, labels, attrs=forecast.attrs)
+    return described(summary, SUMMARY)
 
 
 def quantile_faults(place: str, levels: F64) -> list[Fault]:
@@ -114,99 +108,100 @@ def quantile_faults(place: str, levels: F64) -> list[Fault]:
     return [Fault(place, "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles")]
 
 
-def _units(forecast: xr.Dataset) -> tuple[list[Rows], dict[str, Array]]:
-    """Rows of draws by level, and the units' labels."""
-    position, before = _draws_last(forecast, "position"), _draws_last(forecast, "position_before_support")
-    plan, support = forecast["plan"].values, forecast["planned_support"].values
-    after = plan + support
-    parts = [(position, before, plan)]
-    columns = {
-        "unit": [*forecast["trust"].values],
-        "level": ["trust"] * len(plan),
-        "name": [*forecast["name"].values],
-        "region": [*forecast["region"].values],
-        "trust_type": [*forecast["trust_type"].values],
-        "plan": [*after],
-    }
-    for level in ("region", "trust_type"):
-        names, group = np.unique(forecast[level].values.astype(str), return_inverse=True)
-        parts.append(
-            (_group_sums(position, group, len(names)), _group_sums(before, group, len(names)), np.bincount(group, plan))
-        )
-        _append(columns, level, names, np.bincount(group, after))
-    sector = forecast["sector_plan_ytd"].values[-1]
+def confidence_faults(confidence: F64, place: str = "summarise") -> list[Fault]:
+    """Return a fault if confidence levels are not a list of numbers between 0 and 1."""
+    if confidence.ndim == 1 and len(confidence) and ((confidence > 0) & (confidence < 1)).all():
+        return []
+    return [Fault(place, "must be between 0 and 1", str(confidence), "Use (0.9, 0.95, 0.99).", variable="confidence")]
+
+
+def tail_size(n: int, confidence: F64 | float) -> Array:
+    """How many of n draws are the worst 1 - confidence of them: rounded up, so one at least.
+
+    >>> tail_size(1000, 0.95).item(), tail_size(30, 0.95).item(), tail_size(3, 0.99).item()
+    (50, 2, 1)
+    """
+    return _ranks(n, 1.0 - np.asarray(confidence)).clip(0) + 1
+
+
+def _rows(forecast: xr.Dataset, units: Units) -> Iterator[Rows]:
+    """Rows of draws of all units, level by level."""
+    position, before = draws_last(forecast, "position"), draws_last(forecast, "position_before_support")
+    held = np.column_stack([forecast["plan"].values, forecast["control_total"].values])
+    against = np.array([held[members].sum(axis=0) for members in units.members])
+    against[units.at("nhs")] = np.nan
+    yield position, before, against[units.at("trust")]
+    for level in GROUPED:
+        labels, names = forecast[level].values.astype(str), units.unit[units.at(level)]
+        yield totals(position, labels, names), totals(before, labels, names), against[units.at(level)]
     total, total_before, nhs = (
         forecast[name].values[None, :] for name in ("sector_position", "sector_position_before_support", "nhs_position")
     )
-    _check_whole(parts[-1][0], total)
-    parts.append((total, total_before, np.array([plan.sum()])))
-    parts.append((nhs, np.full_like(nhs, np.nan), np.array([np.nan])))
-    _append(columns, "sector", [SECTOR], [sector])
-    _append(columns, "nhs", [NHS], [np.nan])
-    return parts, {name: np.array(values, float if name == "plan" else object) for name, values in columns.items()}
+    yield total, total_before, against[units.at("sector")]
+    yield nhs, nhs, against[units.at("nhs")]
 
 
-def _check_whole(by_type: Array, sector: Array) -> None:
-    """Refuse a selection of trusts or draws whose sector figures are still those of the whole."""
-    gap = np.abs(by_type.sum(axis=0) - sector[0]).max()
-    if gap > 1e-6 * (1.0 + np.abs(by_type).max()):
-        remedy = "Summarise the whole forecast and select units from the summary."
-        rule = "the trusts do not add up to the sector: is it a selection?"
-        raise InputError([Fault("forecast", rule, f"GBP {gap:.1f}m apart", remedy, variable="sector_position")])
+def _plans_after_support(forecast: xr.Dataset, units: Units) -> F64:
+    """Planned year-end position of each unit; the sector's has all support on offer, the whole NHS has none."""
+    after = forecast["plan"].values + forecast["planned_support"].values
+    plans = np.array([after[members].sum() for members in units.members])
+    plans[units.at("sector")] = forecast["sector_plan_ytd"].values[-1]
+    plans[units.at("nhs")] = np.nan
+    return plans
 
 
-def _draws_last(forecast: xr.Dataset, name: str) -> Array:
-    return np.ascontiguousarray(forecast[name].transpose("trust", "draw").values)
+def _labels(forecast: xr.Dataset, units: Units) -> dict[str, tuple[str, Array]]:
+    """Unit, level and name of each unit; a trust says its region, type and system, a group of trusts itself."""
+    labels = {"unit": units.unit, "level": units.level, "name": units.unit.copy()}
+    labels["name"][units.at("trust")] = forecast["name"].values
+    for level in GROUPED:
+        labels[level] = np.where(units.level == level, units.unit, "").astype(object)
+        labels[level][units.at("trust")] = forecast[level].values
+    return {name: ("unit", values) for name, values in labels.items()}
 
 
-def _append(columns: dict[str, list[Any]], level: str, names: Iterable[Any], plans: Iterable[float]) -> None:
-    """Add units of a level to the label columns; a region says its region, a type its type."""
-    columns["unit"] += [*names]
-    columns["level"] += [level for _ in names]
-    columns["name"] += [*names]
-    for column in ("region", "trust_type"):
-        columns[column] += [name if column == level else "" for name in names]
-    columns["plan"] += [*plans]
-
-
-def _group_sums(rows: Array, group: Array, n_groups: int) -> F64:
-    out = np.zeros((n_groups, rows.shape[1]))
-    group_sums(rows, group, out)
-    return out
-
-
-def _measure_all(parts: list[Rows], levels: F64) -> dict[str, Array]:
+def _measure_all(parts: Iterator[Rows], levels: F64, confidence: F64) -> dict[str, Array]:
     """Measure every level's rows, in pieces on threads, and join them."""
-    pieces = [(a[k : k + 32], b[k : k + 32], c[k : k + 32]) for a, b, c in parts for k in range(0, len(a), 32)]
+    pieces = [(a[k : k + ROWS], b[k : k + ROWS], c[k : k + ROWS]) for a, b, c in parts for k in range(0, len(a), ROWS)]
     with ThreadPoolExecutor(default_threads()) as pool:
-        measured = list(pool.map(lambda piece: _measure(piece, levels), pieces))
+        measured = list(pool.map(lambda piece: _measure(piece, levels, confidence), pieces))
     return {name: np.concatenate([m[name] for m in measured]) for name in measured[0]}
 
 
-def _measure(rows: Rows, levels: F64) -> dict[str, Array]:
+def _measure(rows: Rows, levels: F64, confidence: F64) -> dict[str, Array]:
     """Measures of some rows of draws."""
-    position, before, plan = rows
-    n = position.shape[1]
+    position, before, against = rows
+    n, n_levels = position.shape[1], len(levels)
     main = by_row(moments, position, np.full(len(position), -BALANCE, position.dtype))
-    if not np.isfinite(main[:, MEAN]).all():
-        raise InputError([Fault("forecast", *NOT_FINITE, variable="position")])
-    missed = by_row(moments, before, (plan.astype(before.dtype) - BALANCE).astype(before.dtype))[:, BELOW]
-    missed = np.where(np.isnan(plan), np.nan, missed)
-    values, errors, worst = quantiles_of(position, levels)
-    tail = by_row(tails, position, worst)
-    return {
+    missed = _missed(before, against)
+    values, errors = quantiles_of(position, np.append(levels, 1.0 - confidence))
+    tail = np.empty((len(position), len(confidence), 2))
+    tails(position, values[:, n_levels:].astype(position.dtype), tail_size(n, confidence), tail)
+    found = {
         "mean": main[:, MEAN],
-        "mean_se": main[:, SD] / np.sqrt(n),
+        "mean_se": mean_se(main[:, SD], n),
         "sd": main[:, SD],
-        "position_quantile": values,
-        "position_quantile_se": errors,
-        "p_deficit": main[:, BELOW],
-        "p_deficit_se": binomial_se(main[:, BELOW], n),
-        "p_missing_plan": missed,
-        "p_missing_plan_se": binomial_se(missed, n),
-        "expected_shortfall": tail[:, 1],
-        "expected_shortfall_se": np.hypot(tail[:, 2], np.sqrt(1 - TAIL) * (tail[:, 1] - worst)) / np.sqrt(tail[:, 0]),
+        "position_quantile": values[:, :n_levels],
+        "position_quantile_se": errors[:, :n_levels],
+        "value_at_risk": -values[:, n_levels:],
+        "value_at_risk_se": errors[:, n_levels:],
+        "tail_value_at_risk": -tail[:, :, 0],
+        "tail_value_at_risk_se": tail[:, :, 1],
     }
+    chances = {
+        "p_deficit": main[:, BELOW],
+        "p_breakeven": 1.0 - main[:, BELOW],
+        "p_missing_plan": missed[:, 0],
+        "p_missing_control_total": missed[:, 1],
+    }
+    return found | chances | {f"{name}_se": binomial_se(p, n) for name, p in chances.items()}
+
+
+def _missed(before: Array, against: F64) -> F64:
+    """Share of draws in which units miss what they are held against, by GBP 5,000 or more; NaN against nothing."""
+    missed = np.empty(against.shape)
+    shares_below(before, (against.astype(before.dtype) - BALANCE).astype(before.dtype), missed)
+    return np.where(np.isnan(against), np.nan, missed)
 
 
 def by_row(measure: Callable[..., None], rows: Array, limit: Array) -> F64:
@@ -221,16 +216,31 @@ def binomial_se(p: F64, n: int) -> F64:
     return np.sqrt(p * (1.0 - p) / n)
 
 
-def quantiles_of(rows: Array, levels: F64) -> tuple[F64, F64, Array]:
-    """Order statistics at the levels, their errors, and the one that bounds the tail."""
+def mean_se(sd: F64, n: int) -> F64:
+    """Return the Monte Carlo standard error of means of n draws; one draw does not tell it: NaN."""
+    return sd / np.sqrt(n) if n > 1 else np.full_like(sd, np.nan)
+
+
+def quantiles_of(rows: Array, levels: F64) -> tuple[F64, F64]:
+    """Order statistics of rows of draws at the levels, and their errors, each (row, level)."""
     n = rows.shape[1]
-    wanted = np.append(levels, TAIL)
-    rank = np.ceil(wanted * n - 1e-9) - 1  # .07 * 100 is a little above 7 in floating point
-    spread = np.sqrt(n * wanted * (1.0 - wanted))
-    ranks = np.clip(np.concatenate([rank, np.floor(rank - spread), np.ceil(rank + spread)]), 0, n - 1).astype(int)
+    rank, spread = _ranks(n, levels), np.sqrt(n * levels * (1.0 - levels))
+    wanted = np.concatenate([rank, np.floor(rank - spread), np.ceil(rank + spread)])
+    ranks = wanted.clip(0, n - 1).astype(int)
     ascending, back = np.unique(ranks, return_inverse=True)
     out = np.empty((len(rows), len(ascending)), rows.dtype)
     order_statistics(rows, ascending, out)
-    value, low, high = np.split(out[:, back], 3, axis=1)
-    error = 0.5 * (high[:, :-1].astype(float) - low[:, :-1])
-    return value[:, :-1].astype(float), error, value[:, -1]
+    value, low, high = np.split(out[:, back].astype(float), 3, axis=1)
+    return value, 0.5 * (high - low) * _widening(wanted, ranks)
+
+
+def _ranks(n: int, levels: F64) -> Array:
+    """Ranks of quantiles among n, counted from 0."""
+    return np.ceil(levels * n - 1e-9).astype(int) - 1  # .07 * 100 is a little above 7 in floating point
+
+
+def _widening(wanted: F64, ranks: Array) -> F64:
+    """Distance in rank that was wanted over the one that there is; NaN where there is none."""
+    _, low, high = np.split(wanted, 3)
+    _, least, most = np.split(ranks, 3)
+    return (high - low) / np.where(most > least, most - least, np.nan)

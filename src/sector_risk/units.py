@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
 from sector_risk.kernels.moments import group_sums
 from sector_risk.panel.fill import NOT_STATED
-from sector_risk.schema import FORECAST_FORMAT
+from sector_risk.schema import FORECAST, FORECAST_FORMAT
 
 __all__ = [
     "LEVELS",
@@ -28,6 +28,7 @@ __all__ = [
     "forecast_faults",
     "position_of",
     "totals",
+    "unit_positions",
     "units_of",
 ]
 
@@ -103,12 +104,39 @@ def position_of(forecast: xr.Dataset, unit: str, place: str) -> F64:
     return draws_last(forecast, "position")[rows].sum(axis=0, dtype=np.float64)
 
 
+def unit_positions(forecast: xr.Dataset, units: Units) -> Iterator[Array]:
+    """Yield year-end positions level by level, (some units, draw), in the units' order; GBP million.
+
+    A year of a projection has no position of the whole NHS: its units end with the sector.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=5)
+    >>> [rows.shape for rows in unit_positions(forecast, units_of(forecast))]
+    [(227, 5), (7, 5), (4, 5), (43, 5), (1, 5), (1, 5)]
+    """
+    position = draws_last(forecast, "position")
+    yield position
+    for level in GROUPED:
+        yield totals(position, forecast[level].values.astype(str), units.unit[units.at(level)])
+    for name in ("sector_position", "nhs_position"):
+        if name in forecast:
+            yield np.asarray(forecast[name].values, np.float64)[None, :]
+
+
 def totals(rows: Array, labels: Array, names: Array) -> F64:
-    """Sum of the trusts' rows of draws for each name, draw by draw, (name, draw)."""
-    group = np.searchsorted(names, labels)
-    out = np.zeros((len(names), rows.shape[1]))
-    group_sums(rows, group, out)
-    return out
+    """Sum of the trusts' rows of draws for each name, draw by draw, (name, draw); other labels count nowhere.
+
+    Examples
+    --------
+    >>> totals(np.array([[1.0], [2.0], [5.0]]), np.array(["a", "b", "not stated"]), np.array(["a", "b"])).tolist()
+    [[1.0], [2.0]]
+    """
+    place = {name: i for i, name in enumerate(names)}
+    out = np.zeros((len(names) + 1, rows.shape[1]))
+    group_sums(rows, np.array([place.get(label, len(names)) for label in labels]), out)
+    return out[:-1]
 
 
 def draws_last(forecast: xr.Dataset, name: str) -> Array:
@@ -117,15 +145,21 @@ def draws_last(forecast: xr.Dataset, name: str) -> Array:
     return np.ascontiguousarray(forecast[name].transpose(*dims, "trust", "draw").values)
 
 
-def check_forecast(forecast: xr.Dataset, needed: Iterable[str], instead: str = "summarise_projection") -> None:
+def check_forecast(
+    forecast: xr.Dataset,
+    needed: Iterable[str],
+    instead: str = "summarise_projection",
+    also: Iterable[Fault] = (),
+) -> None:
     """Raise one `InputError` for all that keeps anything from being read off a forecast.
 
-    That is: a projection, a file of another format, a variable that is missing, draws that are not finite, and a
-    selection of trusts or draws whose sector figures are still those of the whole.
+    That is: a projection, a file of another format, a variable that is missing or has lost its trusts or draws, draws
+    that are not finite, and a selection of trusts whose sector figures are still those of the whole; `also` are faults
+    of settings.
     """
-    faults = forecast_faults(forecast, needed, instead)
+    faults = [*forecast_faults(forecast, needed, instead), *also]
     if not faults:
-        faults = [*_draw_faults(forecast, needed)]
+        faults = [*_size_faults(forecast, needed)] or [*_draw_faults(forecast, needed)]
     if not faults and "position" in needed and "sector_position" in needed:
         faults = [*_whole_faults(forecast)]
     raise_if_any(faults)
@@ -151,6 +185,14 @@ def _made_by(forecast: xr.Dataset) -> str:
     """Version of this library that made a forecast, and the number of its format; files of old had none."""
     version = json.loads(forecast.attrs["versions"]).get("sector-risk", "unknown")
     return f"sector-risk {version}, format {forecast.attrs.get('format', 0)}; this version reads {FORECAST_FORMAT}"
+
+
+def _size_faults(forecast: xr.Dataset, needed: Iterable[str]) -> Iterator[Fault]:
+    for name in (name for name in needed if name in FORECAST):
+        lost = [dim for dim in FORECAST[name].dims if not forecast[name].sizes.get(dim, 0)]
+        if lost:
+            remedy = f"Give the whole forecast, or keep the dimension by a list: isel({lost[0]}=[0])."
+            yield Fault("forecast", "has none of a dimension", ", ".join(lost), remedy, variable=name)
 
 
 def _draw_faults(forecast: xr.Dataset, needed: Iterable[str]) -> Iterator[Fault]:

@@ -66,20 +66,84 @@ def moments(rows: Any, limit: Any, out: Any) -> None:
 
 
 @kernel
-def tails(rows: Any, limit: Any, out: Any) -> None:
-    """Write count, mean and sd (n) of the values at or below a limit of each row, shape (R, 3)."""
+def shares_below(rows: Any, limits: Any, out: Any) -> None:
+    """Write the share of each row that is below each of its limits.
+
+    Parameters
+    ----------
+    rows : float array, shape (R, N)
+    limits : float array, shape (R, L), of the rows' type
+    out : float64 array, shape (R, L)
+    """
     for r in range(rows.shape[0]):
-        n, total, squares = 0.0, 0.0, 0.0
-        for j in range(rows.shape[1]):
-            d = np.float64(rows[r, j]) - limit[r]
-            inside = 1.0 if d <= 0.0 else 0.0
-            n += inside
-            total += inside * d
-            squares += inside * d * d
-        mean = total / max(n, 1.0)
-        out[r, 0] = n
-        out[r, 1] = limit[r] + mean
-        out[r, 2] = np.sqrt(max(squares / max(n, 1.0) - mean * mean, 0.0))
+        for k in range(limits.shape[1]):
+            out[r, k] = _below(rows[r], limits[r, k]) / rows.shape[1]
+
+
+@step
+def _add_below(row: Any, limit: Any, count: Any) -> None:
+    for j in range(row.size):
+        count[j] += np.int32(row[j] < limit)
+
+
+@kernel
+def count_below(rows: Any, limit: Any, count: Any) -> None:
+    """Count how many rows (T, N) are below their limits (T,), draw by draw: added to `count` (N,), int32."""
+    for i in range(rows.shape[0]):
+        _add_below(rows[i], limit[i], count)
+
+
+@step
+def _gather(row: Any, limit: Any, gaps: Any) -> Any:
+    """Put how far values fall below the limit side by side; return how many do."""
+    n = 0
+    for j in range(row.size):
+        if row[j] < limit:
+            gaps[n] = np.float64(row[j]) - limit
+            n += 1
+    return n
+
+
+@step
+def _beyond(gaps: Any, nearer: Any) -> Any:
+    """Sum and sum of squares of the gaps to a limit that lies so much lower."""
+    total, squares = 0.0, 0.0
+    for j in range(gaps.size):
+        gap = min(gaps[j] + nearer, 0.0)
+        total += gap
+        squares += gap * gap
+    return total, squares
+
+
+@kernel
+def tails(rows: Any, limits: Any, sizes: Any, out: Any) -> None:
+    """Write the mean of the lowest values of each row, and its standard error.
+
+    With d what a value falls below the k-th lowest and t = k / n, the mean is that value plus sum(d) / k over the k
+    lowest, and the variance of it (sum(d^2) / k - t (sum(d) / k)^2) / (k - 1): of the tail and of where it begins.
+    Values equal to the k-th lowest have d = 0, so it does not matter which of them are counted.
+
+    Parameters
+    ----------
+    rows : float array, shape (R, N)
+    limits : float array, shape (R, C)
+        The k-th lowest value of each row.
+    sizes : int array, shape (C,)
+        k, from 1 to N.
+    out : float64 array, shape (R, C, 2)
+        Written: mean, and error (NaN for k = 1).
+    """
+    n = rows.shape[1]
+    gaps = np.empty(n)
+    for r in range(rows.shape[0]):
+        highest = limits[r].max()
+        n_gaps = _gather(rows[r], highest, gaps)
+        for c in range(sizes.size):
+            k, limit = sizes[c], np.float64(limits[r, c])
+            total, squares = _beyond(gaps[:n_gaps], highest - limit)
+            out[r, c, 0] = limit + total / k
+            variance = squares / k - k / n * (total / k) ** 2
+            out[r, c, 1] = np.sqrt(max(variance, 0.0) / (k - 1)) if k > 1 else np.nan
 
 
 @kernel

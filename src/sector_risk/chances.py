@@ -1,0 +1,127 @@
+"""Words for chances, errors and evidence: what pages, pictures and reports say of figures alike."""
+
+import math
+from collections.abc import Iterable
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+
+import xarray as xr
+
+from sector_risk.parameter_draws import widths
+from sector_risk.readings import NO_FIGURE, counted_draws, money
+from sector_risk.units import SECTOR
+
+__all__ = ["FEW_DRAWS", "chance_error", "error_note", "evidence_notes", "few_draws", "probability"]
+
+FEW_DRAWS = 1_000
+
+
+def probability(share: float, n_draws: int) -> str:
+    """Write a share of draws as a chance, without claiming certainty that the draws cannot give.
+
+    What none of n draws showed may still have a chance of up to about 3/n (the 95% bound), so it is written
+    as less than that, and never as less than 0.1%.
+
+    Parameters
+    ----------
+    share : float
+        Share of draws, from 0 to 1.
+    n_draws : int
+        How many draws there were.
+
+    Returns
+    -------
+    str
+        A percentage.
+
+    Examples
+    --------
+    >>> probability(0.1432, 10_000), probability(0.004, 10_000)
+    ('14%', '0.4%')
+    >>> probability(0.0, 10_000), probability(1.0, 10_000), probability(0.0, 200)
+    ('<0.1%', '>99.9%', '<2%')
+    """
+    if math.isnan(share):
+        return NO_FIGURE
+    bound = 0.1 if n_draws >= 3_000 else min(99, math.ceil(300 / n_draws))
+    percent = 100 * share
+    if percent < min(bound, 0.1):
+        return f"<{bound:g}%"
+    if percent > 100 - min(bound, 0.1):
+        return f">{100 - bound:g}%"
+    return f"{percent:.0f}%" if 1 <= percent <= 99 else f"{percent:.1f}%"
+
+
+def chance_error(share: float, n_draws: int) -> str:
+    """Write the Monte Carlo error (95%) of a chance in points.
+
+    Of a chance that no draw or every draw showed, it is the rule of three: up to 3/n.
+
+    Parameters
+    ----------
+    share : float
+        Share of draws, from 0 to 1.
+    n_draws : int
+        How many draws there were; of one alone nothing can be said.
+
+    Returns
+    -------
+    str
+        Points, with one decimal, or with one figure if there are fewer than a tenth.
+
+    Examples
+    --------
+    >>> chance_error(0.25, 10_000), chance_error(0.0, 10_000), chance_error(1.0, 700)
+    ('0.8 points', 'under 0.03 points', 'under 0.5 points')
+    """
+    if 0 < round(share * n_draws) < n_draws:
+        return f"{_decimal(196 * math.sqrt(share * (1 - share) / n_draws), ROUND_HALF_EVEN)} points"
+    return f"under {_decimal(min(99.0, 300 / n_draws), ROUND_CEILING)} points"
+
+
+def _decimal(value: float, rounding: str) -> str:
+    """One decimal, or one figure if the value is below a tenth."""
+    place = min(-1, math.floor(math.log10(value)))
+    return f"{Decimal(repr(value)).quantize(Decimal(1).scaleb(place), rounding):f}"
+
+
+def error_note(mean_se: float, share: float, n_draws: int, when: str = "", chance: str = "breakeven") -> str:
+    """Say how far chance in the draws may move the sector's expected position (its standard error) and its chance.
+
+    >>> error_note(2.0, 0.25, 10_000).split(". ")[0]
+    "Monte Carlo error (95%): 3.9 on the sector's expected position, 0.8 points on its chance of breakeven"
+    """
+    return (
+        f"Monte Carlo error (95%){when}: {money(1.96 * mean_se, 1)} on the sector's expected position, "
+        f"{chance_error(share, n_draws)} on its chance of {chance}. Doubt about the assumptions comes on top."
+    )
+
+
+def few_draws(result: xr.Dataset) -> Iterable[str]:
+    """Say so where there are too few draws for ranges and chances."""
+    n_draws = result.sizes["draw"]
+    if n_draws < FEW_DRAWS:
+        yield f"Only {counted_draws(n_draws)}: too few for ranges and chances; ask for {FEW_DRAWS:,} or more."
+
+
+def evidence_notes(forecast: xr.Dataset) -> Iterable[str]:
+    """Say what the forecast takes as seen, and how wide it is for chance and for what is not known of parameters.
+
+    >>> import sector_risk as sr
+    >>> list(evidence_notes(sr.simulate(sr.load_case("england-2018-19"), n_draws=10)))
+    []
+    """
+    if "months_seen" in forecast:
+        said, trusts = forecast.attrs, forecast.sizes["trust"]
+        last, asked = said["last_month_reported"], said["through_month"]
+        yield (
+            f"Given the year so far: {said['trusts_reporting']} of {trusts} trusts, last reports of month {last}"
+            f"{f' (asked for month {asked})' if last < asked else ''}, {money(said['variance_reported'])} against plan"
+            f" to date; {said['forecasts_declared']} declared forecasts."
+        )
+    if "parameter_set" in forecast.coords:
+        unit = widths(forecast).sel(unit=SECTOR)
+        every, chance, parameters = (money(sd) for sd in unit.sd.values)
+        yield (
+            f"Parameters are drawn {forecast.attrs['parameter_sets']} times from a fit: the provider sector's position "
+            f"has sd {every}, {chance} of it by chance and {parameters} by parameters (squares add up)."
+        )

@@ -1,0 +1,359 @@
+"""How bad it can get: chances of deficits beyond a sum, of many trusts at once, and who is always among the worst."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil, floor, log10
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from sector_risk.engine import default_threads
+from sector_risk.faults import Fault, InputError, raise_if_any
+from sector_risk.kernels.moments import MEAN, SD, count_below, moments
+from sector_risk.kernels.ranks import rank_block
+from sector_risk.kernels.reduce import BALANCE
+from sector_risk.schema import DEFICIT_SIGN, FORECAST, MONEY, SUMMARY, VariableSpec, described
+from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, quantiles_of, tail_size
+from sector_risk.units import SECTOR, check_forecast, draws_last, find_unit, position_of
+
+__all__ = ["SURE", "deficit_counts", "exceedance", "rank_stability", "worst_draws"]
+
+F64 = NDArray[np.float64]
+Array = NDArray[Any]
+Variables = dict[str, tuple[tuple[str, ...], Any]]
+SURE = 0.8
+"""Chance from which a trust is surely among the worst: four draws in five."""
+POINTS = 101
+"""Thresholds at most, where none are given."""
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+EVENTS = ("deficit", "missing_plan", "missing_control_total")
+NEEDED = ("position", "sector_position", "nhs_position")
+NEEDED_BY_COUNTS = ("position", "position_before_support", "sector_position", "plan", "control_total")
+NEEDED_BY_RANKS = ("position", "sector_position")
+DRAWS = 4096
+"""Draws that a thread ranks at a time."""
+LABELS = ("trust", "name", "region", "trust_type", "system")
+_BY_THRESHOLD, _BY_COUNT, _BY_EVENT, _TRUST = ("unit", "threshold"), ("event", "count"), ("event",), ("trust",)
+_BY_QUANTILE = ("event", "quantile")
+_ERROR = "Monte Carlo standard error of the "
+
+_MEASURES = (
+    VariableSpec("p_exceeding", _BY_THRESHOLD, "1", "probability of a deficit worse than the threshold"),
+    VariableSpec("p_exceeding_se", _BY_THRESHOLD, "1", _ERROR + "probability"),
+    VariableSpec("threshold", ("threshold",), MONEY, "year-end deficit", sign=DEFICIT_SIGN),
+    VariableSpec("p_at_least", _BY_COUNT, "1", "probability that so many trusts or more have the event"),
+    VariableSpec("p_at_least_se", _BY_COUNT, "1", _ERROR + "probability"),
+    VariableSpec("count_mean", _BY_EVENT, "1", "expected number of trusts that have the event"),
+    VariableSpec("count_mean_se", _BY_EVENT, "1", _ERROR + "expected number"),
+    VariableSpec("count_quantile", _BY_QUANTILE, "1", "quantile of the number of trusts that have the event"),
+    VariableSpec("count_quantile_se", _BY_QUANTILE, "1", _ERROR + "quantile"),
+    VariableSpec("event", _BY_EVENT, "", "deficit, or missing plan or control total", kind="text"),
+    VariableSpec("count", ("count",), "1", "number of trusts"),
+    VariableSpec("p_among_worst", _TRUST, "1", "probability of being among the worst positions of a draw"),
+    VariableSpec("p_among_worst_se", _TRUST, "1", _ERROR + "probability"),
+    VariableSpec("expected_rank", _TRUST, "1", "expected rank of the position, 1 the worst of a draw"),
+    VariableSpec("expected_rank_se", _TRUST, "1", _ERROR + "expected rank"),
+    VariableSpec("rank_sd", _TRUST, "1", "standard deviation of the rank over draws"),
+    VariableSpec("expected_overlap", (), "1", "expected share of the list that is among the worst of a draw"),
+    VariableSpec("expected_overlap_se", (), "1", _ERROR + "expected share"),
+    VariableSpec("sure", (), "1", f"number of trusts among the worst in {SURE:.0%} of draws or more"),
+    VariableSpec("sure_se", (), "1", _ERROR + "number of trusts"),
+)
+SPECS: Mapping[str, VariableSpec] = MappingProxyType(
+    {spec.name: spec for spec in _MEASURES}
+    | {name: SUMMARY[name] for name in ("unit", "quantile")}
+    | {name: FORECAST[name] for name in LABELS}
+)
+"""What is said of every variable that is returned."""
+
+
+def exceedance(
+    forecast: xr.Dataset, unit: str | Sequence[str] = SECTOR, thresholds: Sequence[float] | None = None
+) -> xr.Dataset:
+    """Say how probable deficits beyond given sums are.
+
+    Parameters
+    ----------
+    forecast : Dataset
+        From `simulate`, `condition` or `open_forecast`, n draws.
+    unit : str or sequence of str
+        Trusts' codes, regions, types, systems, "Provider sector" or "Whole NHS".
+    thresholds : sequence of float, optional
+        Deficits, GBP million; a surplus is negative. Default: up to 101 round numbers over the draws of all units.
+
+    Returns
+    -------
+    Dataset
+        On (unit, threshold): `p_exceeding`, the share p of draws in which the deficit is worse than the threshold by
+        GBP 5,000 or more (at threshold 0 it is `p_deficit` of `summarise`), and its error `p_exceeding_se`,
+        sqrt(p (1 - p) / n). The unit's dimension stays where there is one unit.
+
+    Raises
+    ------
+    InputError
+        If the forecast is not whole (see `summarise`), a unit is not known, or thresholds are not finite.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=400)
+    >>> curve = exceedance(forecast, ["London", "Provider sector"], thresholds=[-1000, 0, 500])
+    >>> curve["p_exceeding"].dims, curve["unit"].values.tolist()
+    (('unit', 'threshold'), ['London', 'Provider sector'])
+    >>> bool((curve["p_exceeding"].diff("threshold") <= 0).all())
+    True
+    """
+    given = None if thresholds is None else np.asarray(thresholds, dtype=float)
+    names = [str(name) for name in np.atleast_1d(np.asarray(unit, object))]
+    check_forecast(forecast, NEEDED, also=_threshold_faults(given))
+    raise_if_any(_unit_faults(forecast, names))
+    deficits = _covering(forecast, names) if given is None else given
+    p = np.array([_share_beyond(position_of(forecast, name, "exceedance"), deficits) for name in names])
+    found: Variables = {
+        "p_exceeding": (_BY_THRESHOLD, p),
+        "p_exceeding_se": (_BY_THRESHOLD, binomial_se(p, forecast.sizes["draw"])),
+    }
+    return _described(found, {"unit": np.array(names, object), "threshold": deficits}, forecast)
+
+
+def deficit_counts(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> xr.Dataset:
+    """Say how probable it is that so many trusts at once are in deficit, or miss their plan or control total.
+
+    Parameters
+    ----------
+    forecast : Dataset
+        From `simulate`, `condition` or `open_forecast`: T trusts, n draws.
+    quantiles : sequence of float
+        Probabilities, each from 0 to 1.
+
+    Returns
+    -------
+    Dataset
+        By `event`: "deficit" (after support), "missing_plan" and "missing_control_total" (both before support), each by
+        GBP 5,000 or more, counted draw by draw:
+
+        * `p_at_least(event, count)`, count 0 .. T: share p of draws in which so many trusts or more have the event;
+          and its error `p_at_least_se`, sqrt(p (1 - p) / n). Summed over count from 1 it is `count_mean`;
+        * `count_mean(event)` and its error `count_mean_se`, sd / sqrt(n);
+        * `count_quantile(event, quantile)` and its error, as `position_quantile` of `summarise`.
+
+    Raises
+    ------
+    InputError
+        If the forecast is not whole (see `summarise`), or a quantile is not a probability.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=400)
+    >>> counts = deficit_counts(forecast)
+    >>> counts["p_at_least"].sizes["count"], float(counts["p_at_least"].sel(event="deficit", count=0))
+    (228, 1.0)
+    >>> bool(np.isclose(counts["count_mean"].sel(event="deficit"), forecast["deficit_count"].mean()))
+    True
+    """
+    levels = np.asarray(quantiles, dtype=float)
+    check_forecast(forecast, NEEDED_BY_COUNTS, also=quantile_faults("deficit_counts", levels))
+    counts, n_trusts = _counts(forecast), forecast.sizes["trust"]
+    n = counts.shape[1]
+    p = np.array([np.bincount(row, minlength=n_trusts + 1)[::-1].cumsum()[::-1] / n for row in counts])
+    floats = counts.astype(float)
+    main, (values, errors) = by_row(moments, floats, np.zeros(len(EVENTS))), quantiles_of(floats, levels)
+    found: Variables = {
+        "p_at_least": (_BY_COUNT, p),
+        "p_at_least_se": (_BY_COUNT, binomial_se(p, n)),
+        "count_mean": (_BY_EVENT, main[:, MEAN]),
+        "count_mean_se": (_BY_EVENT, mean_se(main[:, SD], n)),
+        "count_quantile": (_BY_QUANTILE, values),
+        "count_quantile_se": (_BY_QUANTILE, errors),
+    }
+    labels = {"event": np.array(EVENTS, object), "count": np.arange(n_trusts + 1), "quantile": levels}
+    return _described(found, labels, forecast)
+
+
+def rank_stability(forecast: xr.Dataset, count: int = 30) -> xr.Dataset:
+    """Say how often each trust is among the worst positions of a draw, and so how far a list of the worst can be held.
+
+    Parameters
+    ----------
+    forecast : Dataset
+        From `simulate`, `condition` or `open_forecast`: T trusts, n draws.
+    count : int
+        How many trusts are the worst, 1 to T.
+
+    Returns
+    -------
+    Dataset
+        Within a draw the trusts are ranked by position, 1 the worst; of equal ones the earlier in the panel is worse.
+        On `trust`:
+
+        * `p_among_worst`, the share p of draws in which it has rank `count` or worse, and its error
+          sqrt(p (1 - p) / n). Summed over trusts it is `count`;
+        * `expected_rank`, its error sd / sqrt(n), and `rank_sd`, the sd over draws.
+
+        Of the list of the `count` trusts most often among the worst:
+
+        * `expected_overlap`, the mean share of it that is among the worst of a draw, and its error sd / sqrt(n);
+        * `sure`, how many trusts have p_among_worst >= .8, and its error: the square root of the sum of q (1 - q), with
+          q the Normal probability, given a trust's p and error, that other draws would count it.
+
+    Raises
+    ------
+    InputError
+        If the forecast is not whole (see `summarise`), or `count` is not a whole number from 1 to T.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> ranks = rank_stability(sr.simulate(sr.load_case("england-2018-19"), n_draws=400), count=10)
+    >>> round(float(ranks["p_among_worst"].sum()), 6), round(float(ranks["expected_rank"].mean()), 6)
+    (10.0, 114.0)
+    >>> bool(0 < ranks["expected_overlap"] < 1)
+    True
+    """
+    check_forecast(forecast, NEEDED_BY_RANKS, also=_count_faults(forecast, count))
+    ranks, chosen = _ranked(draws_last(forecast, "position").astype(np.float32, copy=False), int(count))
+    n = chosen.shape[1]
+    p = ranks[:, :count].sum(axis=1) / n
+    p_se = binomial_se(p, n)
+    mean, sd = _mean_rank(ranks, n)
+    listed = np.argsort(-p, kind="stable")[:count]
+    overlap = by_row(moments, chosen[listed].mean(axis=0)[None, :], np.zeros(1))
+    found: Variables = {
+        "p_among_worst": (_TRUST, p),
+        "p_among_worst_se": (_TRUST, p_se),
+        "expected_rank": (_TRUST, mean),
+        "expected_rank_se": (_TRUST, mean_se(sd, n)),
+        "rank_sd": (_TRUST, sd),
+        "expected_overlap": ((), overlap[0, MEAN]),
+        "expected_overlap_se": ((), mean_se(overlap[:, SD], n)[0]),
+        "sure": ((), int((p >= SURE).sum())),
+        "sure_se": ((), _sure_se(p, p_se)),
+    }
+    return _described(found, {name: forecast[name].variable for name in LABELS} | {"count": count}, forecast)
+
+
+def worst_draws(position: Array, confidence: float) -> NDArray[np.int64]:
+    """Return the draws that a unit's `tail_value_at_risk` is the mean of: its k worst, k = ceil((1 - confidence) n).
+
+    Parameters
+    ----------
+    position : float array, shape (n,)
+        Positions of the unit by draw, as `position_of` gives them.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    int array, shape (k,)
+        Places of the draws, ascending. Of draws that equal the k-th worst the earlier ones are taken.
+
+    Examples
+    --------
+    >>> worst_draws(np.array([3.0, -2.0, 5.0, -2.0, -9.0]), 0.6).tolist()
+    [1, 4]
+    """
+    k = int(tail_size(len(position), confidence))
+    limit = np.partition(position, k - 1)[k - 1]
+    below, equal = np.flatnonzero(position < limit), np.flatnonzero(position == limit)
+    return np.sort(np.concatenate([below, equal[: k - len(below)]]))
+
+
+def _described(found: Variables, labels: Mapping[str, Any], forecast: xr.Dataset) -> xr.Dataset:
+    """Dataset of the variables, each with its attributes, and with those of the forecast."""
+    data = xr.Dataset(found, labels, attrs=forecast.attrs)
+    return described(data, SPECS)
+
+
+def _threshold_faults(thresholds: F64 | None) -> list[Fault]:
+    if thresholds is None or (thresholds.ndim == 1 and len(thresholds) and np.isfinite(thresholds).all()):
+        return []
+    remedy = "Give deficits in GBP million, such as [0, 500, 1000]."
+    return [Fault("exceedance", "must be a list of finite sums", str(thresholds), remedy, variable="thresholds")]
+
+
+def _unit_faults(forecast: xr.Dataset, names: list[str]) -> Iterator[Fault]:
+    if not names:
+        yield Fault("exceedance", "names no unit", "", f"Give units, such as ['{SECTOR}'].", variable="unit")
+    for name in names:
+        try:
+            find_unit(forecast, name, "exceedance")
+        except InputError as error:
+            yield from error.faults
+
+
+def _count_faults(forecast: xr.Dataset, count: int) -> list[Fault]:
+    n_trusts = forecast.sizes.get("trust", 1)
+    if isinstance(count, int | np.integer) and not isinstance(count, bool) and 1 <= count <= n_trusts:
+        return []
+    rule = f"must be a whole number from 1 to {n_trusts}, the number of trusts"
+    return [Fault("rank_stability", rule, str(count), "", variable="count")]
+
+
+def _covering(forecast: xr.Dataset, names: list[str]) -> F64:
+    """Round deficits, evenly spaced, from the least of all units and draws, or below, to the greatest, or above."""
+    positions = (position_of(forecast, name, "exceedance") for name in names)
+    bounds = np.array([(-position.max(), -position.min()) for position in positions])
+    low, high = bounds[:, 0].min(), bounds[:, 1].max()
+    step = _round_up((high - low) / (POINTS - 2) or 0.01)
+    return step * np.arange(floor(low / step), ceil(high / step) + 1)
+
+
+def _round_up(step: float) -> float:
+    """Least round number that is not below a positive one.
+
+    >>> _round_up(0.013), _round_up(21.0), _round_up(5.0)
+    (0.02, 25.0, 5.0)
+    """
+    scale: float = 10.0 ** floor(log10(step))
+    return scale * next(round_one for round_one in STEPS if round_one * scale >= step)
+
+
+def _share_beyond(position: F64, deficits: F64) -> F64:
+    """Share of draws in which the deficit is worse than each of some deficits."""
+    return np.searchsorted(np.sort(position), -(deficits + float(BALANCE))) / len(position)
+
+
+def _counts(forecast: xr.Dataset) -> NDArray[np.int32]:
+    """How many trusts have each event in each draw, (event, draw)."""
+    position, before = draws_last(forecast, "position"), draws_last(forecast, "position_before_support")
+    counts = np.zeros((len(EVENTS), position.shape[1]), np.int32)
+    count_below(position, np.full(len(position), -BALANCE, position.dtype), counts[0])
+    for count, against in zip(counts[1:], ("plan", "control_total"), strict=True):
+        count_below(before, (forecast[against].values.astype(before.dtype) - BALANCE).astype(before.dtype), count)
+    return counts
+
+
+def _ranked(position: Array, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """How often each trust has each rank, (trust, rank); and whether it is among the worst, (trust, draw)."""
+    n_trusts, n = position.shape
+    chosen = np.zeros((n_trusts, n), bool)
+
+    def rank(first: int) -> NDArray[np.int64]:
+        rows = np.ascontiguousarray(position[:, first : first + DRAWS])
+        ranks, worst = np.zeros((n_trusts, n_trusts), np.int64), np.zeros(rows.shape, bool)
+        rank_block(rows, count, ranks, worst)
+        chosen[:, first : first + DRAWS] = worst
+        return ranks
+
+    with ThreadPoolExecutor(default_threads()) as pool:
+        return sum(pool.map(rank, range(0, n, DRAWS)), np.zeros((n_trusts, n_trusts), np.int64)), chosen
+
+
+def _mean_rank(ranks: NDArray[np.int64], n: int) -> tuple[F64, F64]:
+    """Mean and sd of each trust's rank, 1 the worst."""
+    rank = np.arange(1, len(ranks) + 1)
+    mean = ranks @ rank / n
+    squares = (ranks * (rank - mean[:, None]) ** 2).sum(axis=1)
+    return mean, np.sqrt(squares / max(n - 1, 1))
+
+
+def _sure_se(p: F64, p_se: F64) -> float:
+    """Error of the number of trusts that are surely among the worst."""
+    open_ones = p_se > 0.0
+    q = ndtr((p[open_ones] - SURE) / p_se[open_ones])
+    return float(np.sqrt((q * (1.0 - q)).sum()))
