@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import xarray as xr
+from numpy.typing import NDArray
 
 from sector_risk.assumptions import Assumptions
 from sector_risk.conditioning import condition
@@ -12,8 +13,10 @@ from sector_risk.simulation import simulate
 
 __all__ = ["Scenario"]
 
+Array = NDArray[Any]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """What a forecast is made from.
 
