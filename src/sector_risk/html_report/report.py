@@ -1,0 +1,125 @@
+"""A forecast as one page of HTML that stands by itself: no other file and no network is needed to read it."""
+
+import base64
+import hashlib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import xarray as xr
+
+from sector_risk.faults import raise_if_any
+from sector_risk.files import check_target, written_beside
+from sector_risk.projection_summary import NEEDED as NEEDED_OF_YEARS
+from sector_risk.projection_summary import projection_faults
+from sector_risk.units import check_forecast
+
+__all__ = ["write_report"]
+
+HERE = Path(__file__).parent
+NEEDED = (
+    "position",
+    "position_before_support",
+    "variance",
+    "support",
+    "contribution",
+    "sector_position",
+    "sector_ytd",
+    "sector_plan_ytd",
+    "nhs_position",
+    "central_action",
+    "central_effect",
+    "deficit_count",
+    "plan",
+    "planned_support",
+    "control_total",
+    "efficiency_plan",
+    "turnover",
+)
+
+
+def write_report(forecast: xr.Dataset, path: str | os.PathLike[str], *, projection: xr.Dataset | None = None) -> Path:
+    """Write a forecast as one HTML page: five questions answered, what stands behind them, and what it all rests on.
+
+    The page holds its pictures, styles and script itself and can be opened anywhere, without a network, printed, and
+    read without pictures. The same forecast gives the same page. It is written whole or not at all.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        From `simulate`, `condition` or `open_forecast`.
+    path : path
+        Where to; the ending is `.html`. Missing folders are made.
+    projection : xarray.Dataset, optional
+        What `project` gave: the page then has the years ahead and the milestones too.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If the forecast or the projection is not what it should be, is of another version, or not whole.
+    ValueError, OSError
+        The ending is not `.html`, or the place cannot be written to.
+    ImportError
+        jinja2 or matplotlib is missing; the message says how to install it.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_report(forecast, pathlib.Path(folder, "report.html"))
+    ...     "How bad can it get?" in path.read_text(encoding="utf-8")
+    True
+    """
+    _require()
+    target = check_target(path, (".html",))
+    check_forecast(forecast, NEEDED, "write_report(forecast, path, projection=...)")
+    if projection is not None:
+        raise_if_any(projection_faults(projection, NEEDED_OF_YEARS, "the argument forecast"))
+    page = render(forecast, projection)
+    with written_beside(target) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return target
+
+
+def render(forecast: xr.Dataset, projection: xr.Dataset | None) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from sector_risk.html_report.page import page_of
+
+    style, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["unbroken"] = unbroken
+    return environment.get_template("page.html").render(
+        page=page_of(forecast, projection),
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+    )
+
+
+def unbroken(sentence: str) -> str:
+    """Keep a line from ending between a minus sign and its pound: a word joiner between them is not seen.
+
+    >>> [f"{ord(letter):x}" for letter in unbroken("−£3m")[:3]]
+    ['2212', '2060', 'a3']
+    """
+    return sentence.replace("\N{MINUS SIGN}£", "\N{MINUS SIGN}\N{WORD JOINER}£")
+
+
+def _require() -> None:
+    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    if missing:
+        remedy = "pip install 'sector-risk[report]'"
+        raise ImportError(f"a report needs {' and '.join(missing)}; install with: {remedy}")
