@@ -13,7 +13,7 @@ PACKAGE = Path(sector_risk.__file__).parent
 
 # A module may import from its own part and from every earlier line; never from its own line or a later one.
 LAYERS = (
-    ("schema", "faults", "kernels"),
+    ("schema", "faults", "kernels", "progress"),
     ("marginal",),
     ("settings",),
     ("panel", "assumptions", "regimes"),
@@ -27,7 +27,7 @@ LAYERS = (
     ("fold",),
     ("engine",),
     ("results", "milestones", "units"),
-    ("simulation", "summary"),
+    ("simulation", "summary", "pairs"),
     ("projection", "projection_summary", "conditioning"),
     ("scenarios", "measures", "effects", "sensitivity", "stopping"),
     ("allocation", "swings", "comparison", "bridges", "stress", "goals", "interventions"),
@@ -35,6 +35,8 @@ LAYERS = (
     ("parameter_draws", "scores", "rivals"),
     ("backtesting",),
     ("readings",),
+    ("chances",),
+    ("findings", "evidence_log"),
     ("answers", "quality"),
     ("plots", "report_text"),
     ("projection_text", "backtest_text", "html_report"),

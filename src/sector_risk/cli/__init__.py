@@ -1,4 +1,4 @@
-"""The command line: forecasts and projections, fits and back-tests, and what helps before a run.
+"""The command line: forecasts and projections, what is made of them, fits and back-tests, and what helps before a run.
 
 Everything heavy is imported inside the command that needs it. Every mistake that a user can make ends in one
 readable message on standard error: status 2 for what was asked or given, 1 for what the machine could not
@@ -15,6 +15,7 @@ try:
 except ModuleNotFoundError:  # the extra is not installed
     raise SystemExit("The command line needs two small packages: pip install 'sector-risk[cli]'") from None
 
+from sector_risk.cli.answers import qa, report
 from sector_risk.cli.evidence import backtest, calibrate
 from sector_risk.cli.group import INTERRUPTED, Commands
 from sector_risk.cli.interrupt import listen
@@ -30,7 +31,7 @@ def commands() -> None:
     """How likely every NHS provider trust in England, and the sector, is to end the year in balance."""
 
 
-for command in (forecast, project, calibrate, backtest, check, cases, regimes, warmup):
+for command in (forecast, project, report, qa, calibrate, backtest, check, cases, regimes, warmup):
     commands.add_command(command)
 
 

@@ -9,23 +9,22 @@ from sector_risk.cli.files import (
     FILE,
     OF_A_FILE,
     PLACE,
-    WRITTEN,
     check_target,
     check_targets,
+    draws_of,
     given_in_vain,
     load,
     panel_options,
     print_page,
     read_assumptions,
+    read_one_set,
     write,
 )
 from sector_risk.cli.group import WholeNumber
-from sector_risk.cli.interrupt import INTERRUPT
 from sector_risk.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
 
 
 @click.command()
@@ -58,12 +57,10 @@ def calibrate(history: Path | None, output: Path | None, **asked: Any) -> None:
         if year not in past.years:
             raise click.BadParameter(f"{year} is none of {', '.join(past.years)}.", param_hint="--without")
         past = past.without(year)
-    base = read_assumptions(asked["assumptions"])
-    base = base.assumptions() if isinstance(base, sr.Calibration) else base
+    base = read_one_set(asked["assumptions"])
     with progress_bar(shown=not asked["quiet"], rounds=1 + len(past.trusts)) as progress:
         fit = sr.calibrate(past, base, seed=asked["seed"], threads=asked["threads"], progress=progress)
-    if output:
-        save_text(fit.to_toml(), output)
+    write((output, lambda path: path.write_text(fit.to_toml(), encoding="utf-8")))
     if not asked["quiet"]:
         click.echo(str(fit))
         if output:
@@ -101,12 +98,12 @@ def backtest(panel: Path | None, case: str | None, output: Path | None, plot: Pa
     targets = check_targets(output, plot)
     result = backtest_of_trusts(load(panel, case, asked), asked) if panel or case else backtest_of_years(asked)
 
-    def page() -> "Figure":
+    def draw(path: Path) -> None:
         from sector_risk.plots import plot_backtest
 
-        return plot_backtest(result)
+        plot_backtest(result).savefig(path)
 
-    write(result, page, output, plot)
+    write((output, draws_of(result)), (plot, draw))
     if not asked["quiet"]:
         from sector_risk.backtest_text import backtest_report
 
@@ -144,14 +141,3 @@ def backtest_of_years(asked: dict[str, Any]) -> "xr.Dataset":
     given_in_vain(("from_months", "target_month", "forecast_month", "assumptions", "draws", *OF_A_FILE), "a PANEL")
     with progress_bar(shown=not asked["quiet"]) as progress:
         return sr.backtest_years(sr.load_history(), seed=asked["seed"], threads=asked["threads"], progress=progress)
-
-
-def save_text(text: str, path: Path) -> None:
-    """Write a text file under a temporary name and rename it when it is complete."""
-    from sector_risk.files import written_beside
-
-    written = click.get_current_context().meta.setdefault(WRITTEN, [])
-    with written_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-        INTERRUPT.check()
-    written.append(path)

@@ -14,16 +14,20 @@ from sector_risk.faults import InputError, InputWarning
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
     from rich.console import RenderableType
 
     from sector_risk.assumptions import Assumptions
     from sector_risk.calibration import Calibration
 
 SUGGESTED_CASE = "england-2018-19"
+FORECASTS = (".nc", ".zarr")
 PICTURES = (".png", ".pdf", ".svg")
+PAGES = (".html",)
 WRITTEN = "sector_risk.written"
 """Where a command notes the files it has written."""
+
+Writer = Callable[[Path], object]
+"""What writes one result under the name it is given."""
 
 OF_A_FILE = ("year", "sheet", "mapping", "accounts")
 """Options that say how a panel's file is read."""
@@ -102,14 +106,22 @@ def given_in_vain(names: Iterable[str], needed: str) -> None:
             raise click.UsageError(f"{option.opts[0]} says something only with {needed}.")
 
 
-def check_targets(output: Path | None, plot: Path | None) -> list[Path]:
+def check_targets(output: Path | None, plot: Path | None, report: Path | None = None) -> list[Path]:
     """Find out before the simulation whether its results can be written."""
     if output:
-        check_target("-o", output, (".nc", ".zarr"))
+        check_target("-o", output, FORECASTS)
     if plot:
         check_target("--plot", plot, PICTURES)
-        need_matplotlib()
-    return [path for path in (output, plot) if path]
+        need("--plot", "plots", "matplotlib")
+    if report:
+        check_report("--report", report)
+    return [path for path in (output, plot, report) if path]
+
+
+def check_report(option: str, path: Path) -> None:
+    """Find out whether a report can be made and written."""
+    check_target(option, path, PAGES)
+    need("a report", "report", "jinja2", "matplotlib")
 
 
 def check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
@@ -124,12 +136,13 @@ def check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise click.BadParameter(f"cannot write {path}: {readable(error)}", param_hint=option) from None
 
 
-def need_matplotlib() -> None:
-    """Say what to install where pictures cannot be drawn."""
+def need(what: str, extra: str, *packages: str) -> None:
+    """Say what to install where something cannot be made."""
     from importlib.util import find_spec
 
-    if find_spec("matplotlib") is None:
-        raise ImportError("--plot needs matplotlib; install with: pip install 'sector-risk[plots]'")
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise ImportError(f"{what} needs {' and '.join(missing)}; install with: pip install 'sector-risk[{extra}]'")
 
 
 def read_assumptions(path: Path | None) -> "Assumptions | Calibration":
@@ -148,19 +161,48 @@ def read_assumptions(path: Path | None) -> "Assumptions | Calibration":
         raise click.BadParameter(f"{path}: {error}", param_hint="--assumptions") from None
 
 
-def write(result: "xr.Dataset", page: "Callable[[], Figure]", output: Path | None, plot: Path | None) -> None:
-    """Write both files under temporary names and rename them together at the end: all or nothing."""
-    from sector_risk.files import write_forecast, written_beside
+def read_one_set(path: Path | None) -> "Assumptions":
+    """Read assumptions as `read_assumptions` does; of a fit, its middle."""
+    import sector_risk as sr
 
+    given = read_assumptions(path)
+    return given if isinstance(given, sr.Assumptions) else given.assumptions()
+
+
+def write(*results: tuple[Path | None, Writer]) -> None:
+    """Write all that have a place under temporary names and rename them together at the end: all or nothing."""
+    from sector_risk.files import written_beside
+
+    wanted = [(path, writer) for path, writer in results if path]
     written = click.get_current_context().meta.setdefault(WRITTEN, [])
     with ExitStack() as renames:
-        if output:
-            write_forecast(result, renames.enter_context(written_beside(output)))
-        if plot:
-            page().savefig(renames.enter_context(written_beside(plot)))
+        for path, writer in wanted:
+            writer(renames.enter_context(written_beside(path)))
         with INTERRUPT.kept_for_later():
             renames.close()
-            written += [path for path in (output, plot) if path]
+            written += [path for path, _ in wanted]
+
+
+def draws_of(result: "xr.Dataset") -> Writer:
+    """Return what writes the draws of a result."""
+
+    def save(path: Path) -> None:
+        from sector_risk.files import write_forecast
+
+        write_forecast(result, path)
+
+    return save
+
+
+def report_of(forecast: "xr.Dataset", projection: "xr.Dataset | None" = None) -> Writer:
+    """Return what writes the report of a forecast."""
+
+    def save(path: Path) -> None:
+        from sector_risk.html_report import write_report
+
+        write_report(forecast, path, projection=projection)
+
+    return save
 
 
 def print_page(parts: "list[RenderableType]") -> None:

@@ -11,11 +11,14 @@ from sector_risk.cli.files import (
     FILE,
     PLACE,
     check_targets,
+    draws_of,
     given_in_vain,
     load,
     panel_options,
     print_page,
     read_assumptions,
+    read_one_set,
+    report_of,
     write,
 )
 from sector_risk.cli.group import WholeNumber
@@ -24,7 +27,6 @@ from sector_risk.faults import InputWarning
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,8 +66,11 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     type=WholeNumber(2),
     help="Joint draws of the parameters, where --assumptions is a fit (see `sector-risk calibrate`).",
 )
+@click.option("--report", type=PLACE, help="Write the answers to five questions on one page: .html.")
 @run_options
-def forecast(panel: Path | None, case: str | None, output: Path | None, plot: Path | None, **asked: Any) -> None:
+def forecast(
+    panel: Path | None, case: str | None, output: Path | None, plot: Path | None, report: Path | None, **asked: Any
+) -> None:
     """Forecast the year end of all trusts.
 
     PANEL is a CSV, Excel or Parquet file with one row per trust; --case takes a bundled one instead.
@@ -75,19 +80,19 @@ def forecast(panel: Path | None, case: str | None, output: Path | None, plot: Pa
       sector-risk forecast plans.csv -o out/forecast.nc --plot out/forecast.png
       sector-risk forecast returns.csv --through-month 6 --assumptions fitted.toml
     """  # noqa: D301 (the escape is click's mark for lines to be left alone)
-    targets = check_targets(output, plot)
+    targets = check_targets(output, plot, report)
     result, summary = run_forecast(load(panel, case, asked), asked)
 
-    def page() -> "Figure":
+    def draw(path: Path) -> None:
         from sector_risk.plots import plot_forecast
 
-        return plot_forecast(result, summary=summary)
+        plot_forecast(result, summary=summary).savefig(path)
 
-    write(result, page, output, plot)
+    write((output, draws_of(result)), (plot, draw), (report, report_of(result)))
     if not asked["quiet"]:
-        from sector_risk.report_text import report
+        from sector_risk import report_text
 
-        print_page(report(result, summary, targets, regime_asked=asked["regime"] is not None))
+        print_page(report_text.report(result, summary, targets, regime_asked=asked["regime"] is not None))
 
 
 @click.command()
@@ -108,12 +113,12 @@ def project(panel: Path | None, case: str | None, output: Path | None, plot: Pat
     targets = check_targets(output, plot)
     result, summary = run_projection(load(panel, case, asked), asked)
 
-    def page() -> "Figure":
+    def draw(path: Path) -> None:
         from sector_risk.plots import plot_projection
 
-        return plot_projection(result)
+        plot_projection(result).savefig(path)
 
-    write(result, page, output, plot)
+    write((output, draws_of(result)), (plot, draw))
     if not asked["quiet"]:
         from sector_risk.projection_text import projection_report
 
@@ -155,8 +160,7 @@ def run_projection(trusts: "xr.Dataset", asked: dict[str, Any]) -> "tuple[xr.Dat
     """Project with what was asked and summarise it; of a fit the middle is taken."""
     import sector_risk as sr
 
-    settings = read_assumptions(asked["assumptions"])
-    settings = settings.assumptions() if isinstance(settings, sr.Calibration) else settings
+    settings = read_one_set(asked["assumptions"])
     with progress_bar(shown=not asked["quiet"]) as progress:
         result = sr.project(
             trusts, settings, asked["regime"], years=asked["years"], **numbers_asked(asked), progress=progress
