@@ -34,28 +34,28 @@ def main() -> None:
     without = sr.simulate(panel, n_draws=N_DRAWS, seed=SEED)
     with_flu = sr.simulate(panel, sr.Assumptions(drivers=("winter_flu",)), n_draws=N_DRAWS, seed=SEED)
 
-    cost = -with_flu["contribution"].sel(driver="winter_flu")
-    sector_cost = cost.sum("trust")
-    answered = (with_flu["contribution"] - without["contribution"]).sum("trust")  # of drivers that both have
-    worse = without["position"] - with_flu["position"]
-    low, high = np.quantile(sector_cost, (0.05, 0.95))
+    change = sr.compare(without, with_flu)
+    by_cause, by_unit = change["effect_difference"], change["difference"]
 
+    cost = -with_flu["contribution"].sel(driver="winter_flu")
+    low, high = np.quantile(cost.sum("trust"), (0.05, 0.95))
     print(f"Winter flu in the bundled case of {panel.sizes['trust']} synthetic trusts, GBP million")
-    print(f"  what it costs                {sector_cost.mean():5.0f}   (90% between {low:.0f} and {high:.0f})")
-    print(f"  met by one-off measures      {answered.sel(driver='one_off').mean():5.0f}")
-    print(f"  met from slack in budgets    {answered.sel(driver='favourable_spent').mean():5.0f}")
-    print(f"  left on the bottom line      {worse.sum('trust').mean():5.0f}")
+    print(f"  what it costs                {cost.sum('trust').mean():5.0f}   (90% between {low:.0f} and {high:.0f})")
+    print(f"  met by one-off measures      {by_cause.sel(effect='one_off'):5.0f}")
+    print(f"  met from slack in budgets    {by_cause.sel(effect='favourable_spent'):5.0f}")
+    print(f"  left on the bottom line      {-by_unit.sel(unit='Provider sector'):5.0f}")
     print()
     print(f"{'Who bears it':16}{'trusts':>8}{'cost':>8}{'left':>8}{'left, % of turnover':>22}")
-    for kind, left in worse.groupby("trust_type"):
-        here = (panel["trust_type"] == kind).values
-        bill, rest = float(cost[here].sum("trust").mean()), float(left.sum("trust").mean())
-        share = 100 * rest / float(panel["turnover"][here].sum())
-        print(f"{kind:16}{here.sum():8}{bill:8.0f}{rest:8.0f}{share:22.2f}")
+    for kind, bill in cost.groupby("trust_type"):
+        left, turnover = -by_unit.sel(unit=kind), panel["turnover"].sel(trust=bill["trust"]).sum()
+        print(
+            f"{kind:16}{bill.sizes['trust']:8}{bill.sum('trust').mean():8.0f}{left:8.0f}{100 * left / turnover:22.2f}"
+        )
     print("A minus is a gain: support that trusts with flu fail to earn is shared out among the others.")
     print()
-    chances = [100 * float((f["nhs_position"] >= -0.005).mean()) for f in (without, with_flu)]
-    print(f"The whole NHS breaks even in {chances[0]:.0f}% of draws without flu, and in {chances[1]:.0f}% with it.")
+    nhs = 100 * change.sel(unit="Whole NHS")
+    print(f"The whole NHS breaks even in {nhs['start_p_breakeven']:.0f}% of draws without flu, and in", end=" ")
+    print(f"{nhs['end_p_breakeven']:.0f}% with it (error of the difference {nhs['p_breakeven_difference_se']:.1f}).")
 
 
 if __name__ == "__main__":

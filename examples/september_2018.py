@@ -4,62 +4,62 @@ Run it with ``python examples/september_2018.py``. The trusts of the bundled cas
 published totals. The assumptions rest on outturns up to 2018-19 itself, so the known outturn is not a test of them.
 """
 
-import numpy as np
+from textwrap import fill
 
 import sector_risk as sr
 
-N_DRAWS, SEED = 10_000, 0
-BALANCE = -0.005  # GBP 5,000 rounds to nought
+N_DRAWS, SEED, NHS = 10_000, 0, "Whole NHS"
 LABELS = {
-    "efficiency_recurrent": "Recurrent savings not delivered",
-    "efficiency_one_off": "Planned one-off savings",
+    "efficiency_recurrent": "Recurrent savings not made",
+    "efficiency_one_off": "Planned one-off savings not made",
     "pay_afc": "Agenda for Change pay, after funding",
     "pay_medical": "Medical pay, not funded",
-    "deterioration": "Run rate gets worse",
-    "one_off": "One-off measures in year",
-    "favourable_spent": "Underspends that are spent",
+    "deterioration": "Drift in the run rate",
+    "one_off": "One-off measures in the year",
+    "favourable_spent": "Underspends that are spent again",
+    "support": "Support above or below what was planned",
+    "centre": "What the centre adds",
 }
 
 
-def chance(draws) -> str:
-    """Write the share of draws in balance; what hardly any draw shows is never called impossible."""
-    share = 100 * float((draws >= BALANCE).mean())
-    return f"{share:.0f}%" if share >= 1 else "under 1%"
+def print_answers(forecast) -> None:
+    """Print five questions, the answer to each, and what is behind it."""
+    for answer in sr.five_answers(forecast):
+        print(answer.question)
+        print(fill(f"{answer.headline} {answer.detail}", width=110, initial_indent="  ", subsequent_indent="  "))
+    print()
 
 
-def row(label: str, draws, target) -> str:
-    """One line of the table: mean, 90% range, and the share of the target's variance that moves with it."""
-    low, high = np.quantile(draws, (0.05, 0.95))
-    share = 100 * np.cov(draws, target)[0, 1] / np.var(target, ddof=1)
-    return f"  {label:38}{draws.mean():z8,.0f}{low:z8,.0f}{high:z8,.0f}{share:z8.0f}%"
+def print_reasons(forecast) -> None:
+    """Lead from the plan to the whole NHS's year end, line by line."""
+    flow, spread = sr.waterfall(forecast, NHS), sr.allocate(forecast, NHS)
+    low, high = flow["effect_by_draw"].quantile((0.05, 0.95), "draw")
+    moves = 100 * spread["sd_by_effect"] / spread["sd"]
+    print(f"{'From plan to year end, GBP million':42}{'Mean':>8}{'Error':>8}{'5%':>8}{'95%':>8}{'Moves':>9}")
+    print(f"  {'Plan, after support':40}{flow['plan']:8,.0f}")
+    for name, label in LABELS.items():
+        mean, error, *ends = (d.sel(effect=name) for d in (flow["mean_effect"], flow["mean_effect_se"], low, high))
+        if name == "centre":
+            print(f"  {'Provider sector':40}{flow['mean'] - mean:8,.0f}")
+        bounds = "".join(f"{end:z8,.0f}" for end in ends)
+        print(f"  {label:40}{mean:z8,.0f}{error:8.1f}{bounds}{moves.sel(effect=name):z8.0f}%")
+    print(f"  {NHS:40}{flow['mean']:8,.0f}{flow['mean_se']:8.1f}")
+    print("Moves: the share of the whole NHS's spread that comes with the line; with a minus it dampens the others.")
 
 
 def main() -> None:
-    """Simulate 2018-19 and answer in sentences and a table."""
+    """Simulate 2018-19 and answer."""
     panel = sr.load_case("england-2018-19")
     forecast = sr.simulate(panel, n_draws=N_DRAWS, seed=SEED)
-    sector, nhs = forecast["sector_position"].values, forecast["nhs_position"].values
-    plan, pot = float(forecast["sector_plan_ytd"][-1]), float(panel["support_allocation"].sum())
-    effects, count = forecast["contribution"].sum("trust", dtype=float), forecast["deficit_count"]
-    missing, found = (float(effects.sel(driver=name).mean()) for name in ("efficiency_recurrent", "one_off"))
-
+    plan, pot = forecast["sector_plan_ytd"][-1], panel["support_allocation"].sum()
+    target, underspend = forecast["central_action"].mean("draw").values
     print(f"The plan for 2018-19 was {plan:,.0f} after {pot:,.0f} of sustainability funding, GBP million.")
     print(f"The {panel.sizes['trust']} trusts here are synthetic; together they match the published totals.")
-    print(f"The provider sector: {sector.mean():,.0f} expected, in balance in {chance(sector)} of {N_DRAWS:,} draws.")
-    print(f"The whole NHS: {nhs.mean():,.0f} expected, in balance in {chance(nhs)}.")
-    print(f"Trusts in deficit: {count.mean():.0f} expected.")
-    print(f"Recurrent savings fall {-missing:,.0f} short. One-off measures of {found:,.0f} are more than that, but")
-    print("the run rate gets worse, trusts with money to spare spend most of it, and the plan itself was a deficit.")
     print()
-    print(f"{'Why, GBP million':40}{'Mean':>8}{'5%':>8}{'95%':>8}{'Moves':>9}")
-    print(f"  {'Plan':38}{plan:8,.0f}")
-    for name in LABELS:
-        print(row(LABELS[name], effects.sel(driver=name).values, nhs))
-    print(row("Provider sector", sector, nhs))
-    for action in forecast["action"].values:
-        print(row(action.capitalize(), forecast["central_action"].sel(action=action).values, nhs))
-    print(row("Whole NHS", nhs, nhs))
-    print("Moves: the share of the variance of the whole NHS's position that comes with this line.")
+    print_answers(forecast)
+    print_reasons(forecast)
+    print("The centre was to add 254 by a target for providers and 265 by an underspend of commissioners;", end=" ")
+    print(f"{target:,.0f} and {underspend:,.0f} are expected.")
     print("What happened: -571 as reported, -827 without a technical gain of 256 (National Audit Office, 2020).")
 
 
