@@ -226,8 +226,7 @@ def worst_total(forecast: xr.Dataset, count: int = 30) -> np.ndarray[tuple[int],
     >>> worst_total(forecast, count=2).tolist()
     [-4.0, -3.0]
     """
-    by_draw = np.ascontiguousarray(forecast.position.transpose("draw", "trust").values)
-    by_draw.partition(count - 1, axis=1)
+    by_draw = np.partition(forecast.position.transpose("draw", "trust").values, count - 1, axis=1)
     return by_draw[:, :count].sum(axis=1, dtype=np.float64)
 
 
