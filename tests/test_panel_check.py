@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import sector_risk as sr
 from sector_risk.faults import InputError, InputWarning
 from sector_risk.panel import check_panel, make_panel
 
@@ -326,3 +327,9 @@ def test_a_planned_path_ends_at_the_plan():
     made.loc[made.index[0], "plan_ytd_m12"] = 99
     (fault,) = faults_of(make_panel, made)
     assert (fault.variable, fault.rule) == ("plan_ytd_m12", "month 12 is not the plan")
+
+
+def test_a_forecast_is_no_panel():
+    forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=2)
+    with pytest.raises(InputError, match="a forecast, not a panel"):
+        sr.simulate(forecast)

@@ -283,9 +283,10 @@ def test_assumptions_of_another_year_are_pointed_out(case):
     assert json.loads(sr.simulate(case, n_draws=2).attrs["notes"]) == []
 
 
-def test_a_driver_may_not_take_a_name_of_the_library():
-    with pytest.raises(sr.InputError, match="pay_afc"):
-        sr.driver("pay_afc", items=1, shares=sr.Shares(), source="test")
+@pytest.mark.parametrize("name", ["pay_afc", "one_off", "plan", "support", "centre", "efficiency", "one_offs"])
+def test_a_driver_may_not_take_a_name_of_the_library(name):
+    with pytest.raises(sr.InputError, match=name):
+        sr.driver(name, items=1, shares=sr.Shares(), source="test")
 
 
 def test_assumptions_must_be_assumptions(case):

@@ -39,7 +39,9 @@ class Driver:
     source: str
 
 
-RESERVED = (*DRIVERS, "one_off", "favourable_spent")
+OF_ACCOUNTS = ("plan", "support", "centre", "efficiency", "pay", "one_offs")
+"""What accounts from plan to outturn call lines that are no drivers."""
+RESERVED = (*DRIVERS, "one_off", "favourable_spent", *OF_ACCOUNTS)
 _REGISTERED: dict[str, Driver] = {}
 
 
@@ -61,7 +63,7 @@ def driver(name: str, *, items: int, shares: Shares, source: str) -> Callable[[P
     ...     return (cost[:, None, :] * months[:, None]).astype(np.float32)
     """
     if name in RESERVED:
-        rule = "the name is taken by a driver of the library"
+        rule = "the name is taken by the library"
         raise InputError([Fault("drivers", rule, name, "Choose another name.")])
 
     def register(pressure: Pressure) -> Pressure:

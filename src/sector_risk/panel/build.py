@@ -195,7 +195,7 @@ def check_panel(panel: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        With every fault.
+        With every fault; and for a forecast, which has draws.
 
     Examples
     --------
@@ -217,6 +217,9 @@ def check_panel(panel: xr.Dataset) -> xr.Dataset:
     >>> check_panel(complete).identical(complete)
     True
     """
+    if "draw" in panel.dims:
+        remedy = "Give the panel that it was made from."
+        raise InputError([Fault("panel", "a forecast, not a panel: it has draws", "", remedy, variable="draw")])
     complete, messages = completed(panel)
     warn(messages)
     return complete
