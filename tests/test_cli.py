@@ -628,7 +628,7 @@ class TestEvidence:
         path, saved = self.seen(tmp_path), tmp_path / "f.nc"
         result = run("forecast", path, "--through-month", 6, "--draws", 60, "-o", saved)
         assert result.exit_code == 0, result.output
-        assert "Given the year so far: 2 of 2 trusts, last reports of month 6, -4 against plan" in result.output
+        assert "2 of 2 trusts have reported, the last month 6, −£4m against plan to date" in result.output
         assert sector_risk.open_forecast(saved)["months_seen"].values.tolist() == [6, 6]
 
     def test_with_nothing_seen_it_is_the_usual_forecast(self, tmp_path):

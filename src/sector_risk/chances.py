@@ -7,12 +7,23 @@ from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 import xarray as xr
 
 from sector_risk.parameter_draws import widths
-from sector_risk.readings import NO_FIGURE, counted_draws, money
+from sector_risk.readings import NO_FIGURE, counted_draws, money, pounds
 from sector_risk.units import SECTOR
 
-__all__ = ["FEW_DRAWS", "chance_error", "error_note", "evidence_notes", "few_draws", "probability"]
+__all__ = [
+    "FEW_DRAWS",
+    "NORMAL_95",
+    "chance_error",
+    "error_note",
+    "evidence_notes",
+    "few_draws",
+    "mean_error_of_sector",
+    "probability",
+]
 
 FEW_DRAWS = 1_000
+NORMAL_95 = 1.96
+"""Standard errors to each side that hold 95% of a Normal."""
 
 
 def probability(share: float, n_draws: int) -> str:
@@ -74,7 +85,7 @@ def chance_error(share: float, n_draws: int) -> str:
     ('0.8 points', 'under 0.03 points', 'under 0.5 points')
     """
     if 0 < round(share * n_draws) < n_draws:
-        return f"{_decimal(196 * math.sqrt(share * (1 - share) / n_draws), ROUND_HALF_EVEN)} points"
+        return f"{_decimal(100 * NORMAL_95 * math.sqrt(share * (1 - share) / n_draws), ROUND_HALF_EVEN)} points"
     return f"under {_decimal(min(99.0, 300 / n_draws), ROUND_CEILING)} points"
 
 
@@ -91,9 +102,27 @@ def error_note(mean_se: float, share: float, n_draws: int, when: str = "", chanc
     "Monte Carlo error (95%): 3.9 on the sector's expected position, 0.8 points on its chance of breakeven"
     """
     return (
-        f"Monte Carlo error (95%){when}: {money(1.96 * mean_se, 1)} on the sector's expected position, "
+        f"Monte Carlo error (95%){when}: {money(NORMAL_95 * mean_se, 1)} on the sector's expected position, "
         f"{chance_error(share, n_draws)} on its chance of {chance}. Doubt about the assumptions comes on top."
     )
+
+
+def mean_error_of_sector(forecast: xr.Dataset) -> float:
+    """Monte Carlo standard error of the sector's expected position, GBP million.
+
+    Where draws come in parameter sets, those of a set share its parameters, and it is the sets that are independent:
+    the sd of the sets' means over the root of their number; else sd / sqrt(n). NaN for a single draw or set.
+
+    >>> forecast = xr.Dataset({"sector_position": ("draw", [1.0, 1.0, 5.0, 5.0])})
+    >>> round(mean_error_of_sector(forecast), 3)
+    1.155
+    >>> round(mean_error_of_sector(forecast.assign_coords(parameter_set=("draw", [0, 0, 1, 1]))), 3)
+    2.0
+    """
+    position = forecast.sector_position
+    alike = position.groupby("parameter_set").mean() if "parameter_set" in forecast.coords else position
+    n = alike.size
+    return float(alike.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
 
 
 def few_draws(result: xr.Dataset) -> Iterable[str]:
@@ -113,15 +142,16 @@ def evidence_notes(forecast: xr.Dataset) -> Iterable[str]:
     if "months_seen" in forecast:
         said, trusts = forecast.attrs, forecast.sizes["trust"]
         last, asked = said["last_month_reported"], said["through_month"]
+        asked_for = f" (asked for month {asked})" if last < asked else ""
+        declared = f", and {said['forecasts_declared']} have declared a forecast" if said["forecasts_declared"] else ""
         yield (
-            f"Given the year so far: {said['trusts_reporting']} of {trusts} trusts, last reports of month {last}"
-            f"{f' (asked for month {asked})' if last < asked else ''}, {money(said['variance_reported'])} against plan"
-            f" to date; {said['forecasts_declared']} declared forecasts."
+            f"Given the year so far: {said['trusts_reporting']} of {trusts} trusts have reported, the last month "
+            f"{last}{asked_for}, {pounds(said['variance_reported'])} against plan to date{declared}."
         )
     if "parameter_set" in forecast.coords:
         unit = widths(forecast).sel(unit=SECTOR)
-        every, chance, parameters = (money(sd) for sd in unit.sd.values)
+        every, chance, parameters = (pounds(sd) for sd in unit.sd.values)
         yield (
             f"Parameters are drawn {forecast.attrs['parameter_sets']} times from a fit: the provider sector's position "
-            f"has sd {every}, {chance} of it by chance and {parameters} by parameters (squares add up)."
+            f"has a standard deviation of {every}, {chance} by chance and {parameters} by parameters (squares add up)."
         )
