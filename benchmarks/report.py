@@ -183,13 +183,41 @@ def compare_seen(panel, n_draws: int, repeats: int) -> None:
         row(f"condition on {what} over simulate", took["condition"] / took["simulate"], "at most 5", detail)
 
 
-def compare_summary(panel, n_draws: int, repeats: int) -> None:
+MEASURES = {
+    "summarise": sr.summarise,
+    "exceedance": sr.exceedance,
+    "deficit_counts": sr.deficit_counts,
+    "rank_stability": sr.rank_stability,
+}
+ANSWERS = {
+    "waterfall": sr.waterfall,
+    "allocate": sr.allocate,
+    "tornado": sr.tornado,
+    "switching_value": sr.switching_value,
+    "reverse_stress": sr.reverse_stress,
+    "value_of_support": lambda forecast: sr.value_of_support(forecast, 5.0),
+}
+
+
+def compare_measures(panel, n_draws: int, repeats: int) -> None:
+    """What is read off a forecast, over making it."""
     forecast = sr.simulate(panel, n_draws=n_draws)
-    took = medians(
-        {"simulate": lambda: sr.simulate(panel, n_draws=n_draws), "summarise": lambda: sr.summarise(forecast)}, repeats
-    )
-    detail = f"{took['summarise']:.3f} s over {took['simulate']:.3f} s"
-    row(f"summarise over simulate, {n_draws:,} draws", took["summarise"] / took["simulate"], "at most 0.5", detail)
+    jobs = {name: (lambda read=read: read(forecast)) for name, read in (MEASURES | ANSWERS).items()}
+    took = medians({"simulate": lambda: sr.simulate(panel, n_draws=n_draws)} | jobs, repeats)
+    print(f"\nRead off a forecast of {n_draws:,} draws, over simulate ({took['simulate']:.3f} s)")
+    for name in jobs:
+        row(name, took[name] / took["simulate"], "at most 0.5" if name == "summarise" else "", f"{took[name]:.3f} s")
+    row("all measures (the first four)", sum(took[name] for name in MEASURES) / took["simulate"], "below 1", "")
+    row("all of them", sum(took[name] for name in jobs) / took["simulate"], "", "")
+
+
+def compare_sensitivity(panel, n_draws: int) -> None:
+    """Indices of all causes for all units, over one simulation."""
+    one = seconds(lambda: sr.simulate(panel, n_draws=n_draws))
+    for shapley in (False, True):
+        took = seconds(lambda shapley=shapley: sr.sensitivity_indices(panel, n_draws=n_draws, shapley=shapley))
+        what = "sensitivity_indices with Shapley effects" if shapley else "sensitivity_indices, first order and total"
+        row(f"{what} over simulate", took / one, "", f"{took:.1f} s")
 
 
 def python_seconds(code: str) -> float:
@@ -253,10 +281,11 @@ def main() -> None:
     print(f"{'ratio':>66}   {'bar':<14}")
     for n_draws, repeats in ((1_600, 1),) if smoke else ((10_000, 15), (100_000, 5)):
         compare_with_numpy(panel, n_draws, repeats)
-        compare_summary(panel, n_draws, repeats)
+        compare_measures(panel, n_draws, repeats)
         compare_memory(n_draws)
     compare_years(panel, *((1_600, 1) if smoke else (10_000, 9)))
     compare_seen(panel, *((1_600, 1) if smoke else (10_000, 9)))
+    compare_sensitivity(panel, 1_600 if smoke else 10_000)
     print("\nStart")
     compare_start(1 if smoke else 9)
 
