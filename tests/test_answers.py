@@ -171,3 +171,10 @@ def test_gaps_that_were_filled_are_said_beside_the_answers():
 
 def test_lists_read_as_in_a_sentence():
     assert joined(["a", "b", "c"]) == "a, b and c"
+
+
+def test_what_all_draws_rest_on_adds_to_the_error_where_months_were_seen():
+    forecast = hand_made(spread([(-30.0, 10.0)]), plan=[0.0])
+    sd = forecast["sector_position"].std(ddof=1).item()
+    seen = forecast.assign(months_seen=("trust", [6]))
+    assert mean_error_of_sector(seen) == pytest.approx(np.hypot(sd / 10.0, 0.06 * sd))

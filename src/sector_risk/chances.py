@@ -24,6 +24,9 @@ __all__ = [
 FEW_DRAWS = 1_000
 NORMAL_95 = 1.96
 """Standard errors to each side that hold 95% of a Normal."""
+SEEN_ERROR = 0.06
+"""Error of the sector's mean that more draws do not make smaller, in its standard deviations, where months were seen:
+measured over 60 seeds at month 6 of the bundled case (.057)."""
 
 
 def probability(share: float, n_draws: int) -> str:
@@ -111,7 +114,8 @@ def mean_error_of_sector(forecast: xr.Dataset) -> float:
     """Monte Carlo standard error of the sector's expected position, GBP million.
 
     Where draws come in parameter sets, those of a set share its parameters, and it is the sets that are independent:
-    the sd of the sets' means over the root of their number; else sd / sqrt(n). NaN for a single draw or set.
+    the sd of the sets' means over the root of their number; else sd / sqrt(n). NaN for a single draw or set. Where
+    months of the year were seen, what all draws rest on adds `SEEN_ERROR` of a standard deviation.
 
     >>> forecast = xr.Dataset({"sector_position": ("draw", [1.0, 1.0, 5.0, 5.0])})
     >>> round(mean_error_of_sector(forecast), 3)
@@ -122,7 +126,10 @@ def mean_error_of_sector(forecast: xr.Dataset) -> float:
     position = forecast.sector_position
     alike = position.groupby("parameter_set").mean() if "parameter_set" in forecast.coords else position
     n = alike.size
-    return float(alike.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    if n == 1:
+        return math.nan
+    of_particles = SEEN_ERROR * float(position.std(ddof=1)) if "months_seen" in forecast else 0.0
+    return math.hypot(float(alike.std(ddof=1)) / math.sqrt(n), of_particles)
 
 
 def few_draws(result: xr.Dataset) -> Iterable[str]:
