@@ -215,7 +215,7 @@ def test_figures_describe_themselves(made):
         assert str(name).endswith("_se") or f"{name}_se" in shares
 
 
-@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, 95, float("nan")])
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, 95, float("nan"), "0.9", "high", None, [0.9]])
 def test_a_confidence_that_is_none_is_refused(made, confidence):
     with pytest.raises(sr.InputError, match="confidence: must be between 0 and 1"):
         allocate(made, confidence=confidence)

@@ -319,6 +319,8 @@ def test_all_that_differs_is_said_at_once():
         assert words in said
     assert "must be probabilities" in said
     assert len(report.value.faults) == 5
+    with pytest.raises(sr.InputError, match=r"quantiles: must be probabilities.*'median'"):
+        compare(start, start, quantiles="median")
 
 
 def test_each_side_is_named_by_its_fault(pair):

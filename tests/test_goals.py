@@ -1,5 +1,7 @@
 """Switching values against plain sorts; goals that are sought, against simulating what was found."""
 
+import gc
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,7 +134,9 @@ def test_switching_values_describe_themselves(of_few):
     assert all(found[name].attrs["long_name"] for name in found.variables)
 
 
-@pytest.mark.parametrize("p", [0.0, 1.0, -0.1, np.nan, (), (0.5, 1.0), [[0.5]]])
+@pytest.mark.parametrize(
+    "p", [0.0, 1.0, -0.1, np.nan, (), (0.5, 1.0), [[0.5]], "0.5", "half", None, [0.5, "0.9"], True]
+)
 def test_what_is_no_probability_is_refused(of_few, p):
     with pytest.raises(InputError, match="above 0 and below 1"):
         switching_value(of_few, p)
@@ -375,13 +379,75 @@ def test_a_goal_is_found_from_either_side(few, present):
     assert float(found["trial_value"][1:].max()) <= 9.0
 
 
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.8])
+def test_the_goal_is_met_at_the_value_and_hardly_more_than_met(few, p):
+    """Never on the side where it is not met, if only by a twentieth of an error."""
+    for seed in range(20):
+        found = goal_seek(Made(few), MOVED, p, n_draws=300, seed=seed)
+        assert bool(found["reached"])
+        assert float(found["p_breakeven"]) >= p
+        at = found["trial_value"].values == found["value"].item()
+        beyond = found["trial_quantile"].values[at][0] - LEAST
+        assert 0.0 <= beyond <= 0.05 * found["trial_quantile_se"].values[at][0]
+
+
+@dataclass(frozen=True, eq=False)
+class Stepped(Made):
+    """A scenario whose one trust has position Normal(-5, 1), and Normal(5, 1) where the lever is beyond its step."""
+
+    rising: bool = True
+
+    def forecast(self, *, n_draws, seed, **_how):
+        """Make it."""
+        z = np.random.default_rng(seed).normal(size=(1, 1, n_draws))
+        high = self.moved > np.pi if self.rising else self.moved < np.pi
+        return hand_made((5.0 if high else -5.0) + z).assign_attrs(n_draws=n_draws)
+
+
+@pytest.mark.parametrize("rising", [True, False])
+@pytest.mark.parametrize("present", [0.5, 3.5, 8.0])
+def test_a_goal_that_is_jumped_over_is_met_just_beyond_the_jump(few, rising, present):
+    found = goal_seek(Stepped(few, moved=present, rising=rising), MOVED, 0.5, n_draws=200)
+    assert bool(found["reached"])
+    assert float(found["p_breakeven"]) == 1.0
+    beyond = (found["value"].item() - np.pi) * (1 if rising else -1)
+    assert 0.0 < beyond < 1e-7
+    assert np.isnan(found["value_se"])
+    assert "probability of 50% or more from moved = 3.14159" in found.attrs["finding"]
+    assert "100.0% there" in found.attrs["finding"]
+
+
+def test_money_on_top_of_a_sum_is_enough_to_the_last_digit(base):
+    for present in np.random.default_rng(4).normal(size=20):
+        paid = Lever("paid", "GBP million", "money", present=lambda _, given=present: 1e9 * given)
+        found = goal_seek(Made(base.panel), paid, 0.5, n_draws=50)
+        assert bool(found["reached"])
+        assert float(found["p_breakeven"]) == 0.5
+
+
+def test_no_forecast_is_kept_while_others_are_made(few, monkeypatch):
+    made = []
+
+    def forecast(self, **how):
+        gc.collect()
+        assert not [one for one in made if one() is not None]
+        found = make(self, **how)
+        made.append(weakref.ref(found))
+        return found
+
+    make = Made.forecast
+    monkeypatch.setattr(Made, "forecast", forecast)
+    found = goal_seek(Made(few), MOVED, 0.5, n_draws=300)
+    assert int(found["simulations"]) == len(made) > 3
+
+
 def test_a_goal_out_of_reach_says_so(base):
     found = goal_seek(base, "recurrent_delivery", 0.999, n_draws=DRAWS, seed=3)
     assert not bool(found["reached"])
     assert float(found["value"]) == 0.99
     assert np.isnan(found["value_se"])
     assert float(found["p_breakeven"]) == simulated_p(with_delivery(base, 0.99))
-    assert "out of reach between 0.01 and 0.99" in found.attrs["finding"]
+    assert "not reached at any of 3 values tried between 0.01 and 0.99" in found.attrs["finding"]
 
 
 def test_a_goal_that_is_more_than_met_says_so(base):
@@ -451,6 +517,10 @@ def test_what_is_found_describes_itself(base, of_few):
         ({"lever": "zzz"}, "one of recurrent_delivery"),
         ({"probability": 1.0}, "above 0 and below 1"),
         ({"probability": (0.5, 0.9)}, "one at a time"),
+        ({"probability": "half"}, "goal_seek:\n  probability: must be above 0.*'half'"),
+        ({"probability": None}, "goal_seek:\n  probability: must be above 0"),
+        ({"low": "little"}, "goal_seek:\n  low: bounds are not in order"),
+        ({"high": [1.0, 2.0]}, "bounds are not in order"),
         ({"low": 3.0, "high": 2.0}, "bounds are not in order"),
         ({"high": np.nan}, "bounds are not in order"),
         ({"high": np.inf}, "bounds are not in order"),

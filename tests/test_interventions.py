@@ -218,6 +218,9 @@ def test_better_delivery_everywhere(few):
     [
         (-1.0, "trust ZZ1, amount: must be nought or more"),
         (np.nan, "nought or more"),
+        ("five", "value_of_support:\n  amount: must be a number, nought or more.*'five'"),
+        (None, "amount: must be a number"),
+        (["1", "2", "3", "4", "5"], "amount: must be a number"),
         ([1.0, 2.0], "one number a trust"),
         ([1.0, 2.0, 3.0, 4.0, np.inf], "trust ZZ5, amount"),
         (xr.DataArray([1.0], coords={"trust": ["ZZ1"]}), "trust ZZ2, amount: no value for this trust"),
@@ -226,6 +229,13 @@ def test_better_delivery_everywhere(few):
 def test_bad_sums_are_refused(amount, message):
     with pytest.raises(InputError, match=message):
         value_of_support(made(normals(n=10)), amount)
+
+
+def test_a_cost_that_is_text_is_one_fault():
+    one = made(normals(n=10))
+    with pytest.raises(InputError) as error:
+        value_of_intervention(one, one, "cheap")
+    assert [(fault.place, fault.variable) for fault in error.value.faults] == [("value_of_intervention", "cost")]
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "15"])

@@ -9,10 +9,11 @@ from hypothesis.extra import numpy as hnp
 
 import sector_risk as sr
 from hand_made import hand_made
+from sector_risk import units as units_module
 from sector_risk.kernels.ranks import rank_block
 from sector_risk.kernels.select import worst_block
 from sector_risk.measures import SURE, deficit_counts, exceedance, rank_stability, worst_draws
-from sector_risk.units import position_of
+from sector_risk.units import position_of, units_of
 
 SECTOR = "Provider sector"
 EVENTS = ("deficit", "missing_plan", "missing_control_total")
@@ -156,7 +157,14 @@ def test_all_units_that_are_not_known_are_named(forecast):
         exceedance(forecast, [])
 
 
-@pytest.mark.parametrize("thresholds", [[], [1.0, np.nan], [np.inf], 5.0, [[1.0]]])
+def test_units_are_looked_for_once(forecast, monkeypatch):
+    made = []
+    monkeypatch.setattr(units_module, "units_of", lambda one: made.append(1) or units_of(one))
+    exceedance(forecast, ["London", "Acute", SECTOR])
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("thresholds", [[], [1.0, np.nan], [np.inf], 5.0, [[1.0]], "500", ["500"], [[1.0], [1.0, 2.0]]])
 def test_thresholds_that_are_no_list_of_sums_are_refused(forecast, thresholds):
     with pytest.raises(sr.InputError, match="finite sums"):
         exceedance(forecast, SECTOR, thresholds)

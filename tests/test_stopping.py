@@ -58,7 +58,8 @@ def test_the_result_is_that_of_simulate_to_the_bit(panel, runs):
 def test_months_seen_are_kept_in_mind(panel):
     seen = panel.assign_coords(month=[3]).assign(variance_ytd=(("trust", "month"), np.full((8, 1), -0.5)))
     wanted = float(error(sr.condition(seen, through_month=3, n_draws=200), "mean")) / 1.5
-    forecast = simulate_until(seen, targets=Target("mean", wanted), start_draws=200, through_month=3)
+    with pytest.warns(sr.InputWarning, match="another seed shows it"):
+        forecast = simulate_until(seen, targets=Target("mean", wanted), start_draws=200, through_month=3)
     n = forecast.sizes["draw"]
     assert n > 300
     assert forecast.attrs["through_month"] == 3

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 import sector_risk as sr
 from sector_risk.kernels.moments import tails
 from sector_risk.kernels.order import order_statistics
-from sector_risk.summary import quantiles_of, tail_size
+from sector_risk.summary import mean_error, mean_se, quantiles_of, tail_size
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SURE = (0.9, 0.95, 0.99)
@@ -229,7 +229,14 @@ def test_what_is_no_forecast_and_no_probability_is_said_at_once(case):
     assert len(report.value.faults) == 2
 
 
-@pytest.mark.parametrize("confidence", [(), (0.0,), (1.0,), (np.nan,), 0.95])
+def test_what_is_no_number_is_named(forecast):
+    with pytest.raises(sr.InputError) as report:
+        sr.summarise(forecast, quantiles="median", confidence=[0.9, "high"])
+    said = [(fault.place, fault.variable, fault.value) for fault in report.value.faults]
+    assert said == [("summarise", "quantiles", "median"), ("summarise", "confidence", "[0.9, 'high']")]
+
+
+@pytest.mark.parametrize("confidence", [(), (0.0,), (1.0,), (np.nan,), 0.95, "high", ("0.9",), (0.9, None)])
 def test_a_level_must_be_between_nought_and_one(forecast, confidence):
     with pytest.raises(sr.InputError, match="must be between 0 and 1"):
         sr.summarise(forecast, confidence=confidence)
@@ -254,3 +261,11 @@ def test_ranks_do_not_suffer_from_floating_point(forecast):
     few = forecast.isel(draw=slice(0, 100))
     value = sr.summarise(few, (0.07,))["position_quantile"].sel(unit="Provider sector")
     assert float(value[0]) == np.sort(few["sector_position"].values)[6]
+
+
+def test_the_error_of_a_mean_is_its_sd_over_the_root_of_draws():
+    rows = np.random.default_rng(0).normal(size=(3, 50))
+    np.testing.assert_allclose(mean_error(rows), mean_se(rows.std(axis=1, ddof=1), 50))
+    np.testing.assert_allclose(mean_error(rows)[0], np.sqrt(((rows[0] - rows[0].mean()) ** 2).sum() / 49 / 50))
+    assert np.isnan(mean_error(rows[:, :1])).all()
+    assert mean_error(rows[:, :1]).shape == (3,)

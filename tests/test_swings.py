@@ -159,7 +159,7 @@ def test_figures_describe_themselves(made):
         assert str(name).endswith("_se") or f"{name}_se" in bars
 
 
-@pytest.mark.parametrize("share", [0.0, 0.51, -1.0, float("nan")])
+@pytest.mark.parametrize("share", [0.0, 0.51, -1.0, float("nan"), "0.1", "tenth", None, [0.1], True])
 def test_a_share_that_is_none_is_refused_with_all_else(made, share):
     with pytest.raises(sr.InputError, match="share: must be above 0") as report:
         tornado(made.drop_vars("contribution"), share=share)

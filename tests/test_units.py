@@ -14,8 +14,11 @@ from sector_risk.units import (
     draws_last,
     find_unit,
     forecast_faults,
+    numbers,
     position_of,
+    positions_of,
     totals,
+    unit_faults,
     units_of,
 )
 
@@ -59,6 +62,35 @@ def test_an_unknown_unit_is_told_the_nearest(forecast):
         find_unit(forecast, "??", "here")
     with pytest.raises(sr.InputError, match="no unit has this name"):
         find_unit(with_systems(forecast), "not stated", "here")
+
+
+def test_all_names_that_are_of_no_unit_are_told(forecast):
+    faults = unit_faults(forecast, ["Londn", "London", "zzz"], "here")
+    assert [(fault.place, fault.value, fault.variable) for fault in faults] == [
+        ("here", "Londn", "unit"),
+        ("here", "zzz", "unit"),
+    ]
+    with pytest.raises(sr.InputError) as report:
+        positions_of(forecast, ["Londn", "London", "zzz"], "here")
+    assert list(report.value.faults) == faults
+
+
+def test_positions_of_several_units_are_those_of_each(forecast):
+    names = ["Whole NHS", "London", str(forecast["trust"].values[3])]
+    found = positions_of(forecast, names, "test")
+    np.testing.assert_array_equal(found, [position_of(forecast, name, "test") for name in names])
+
+
+@pytest.mark.parametrize("given", ["0.9", "high", None, ["0.9"], [0.9, None], [[1.0], [1.0, 2.0]], True, 1j, {}])
+def test_what_is_no_number_is_nan(given):
+    assert numbers(given).ndim == 0
+    assert np.isnan(numbers(given))
+
+
+@pytest.mark.parametrize("given", [3, 0.5, np.float32(0.5), [1, 2], (0.1, 0.2), np.arange(3), []])
+def test_numbers_are_floats(given):
+    assert numbers(given).dtype == float
+    np.testing.assert_array_equal(numbers(given), given)
 
 
 def test_a_name_of_two_units_is_refused(forecast):

@@ -15,17 +15,17 @@ from sector_risk.engine import default_threads
 from sector_risk.faults import raise_if_any
 from sector_risk.kernels.co_moments import CUBE, FIRST, SQUARE, co_moments
 from sector_risk.kernels.edge import edge_means
-from sector_risk.measures import worst_draws
+from sector_risk.measures import tail_of, worst_first
 from sector_risk.schema import DEFICIT_SIGN, FORECAST, MONEY, VariableSpec, described, with_error
 from sector_risk.summary import confidence_faults
 from sector_risk.units import SECTOR, draws_last, find_unit, forecast_faults
 
-__all__ = ["allocate"]
+__all__ = ["allocate", "shares_of"]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
 Variables = dict[str, tuple[tuple[str, ...], Any]]
-Pair = tuple[F64, F64]
+Estimated = tuple[F64, F64]
 """Figures and their Monte Carlo standard errors."""
 ROWS = 16  # measured at a time by a thread
 PLAN = "plan"
@@ -90,10 +90,8 @@ class Total:
     def of(cls, position: F64, confidence: float) -> "Total":
         """Order the draws of a position."""
         less_mean = position - position.mean()
-        variance = float(less_mean @ less_mean) / len(position)
-        return cls(
-            position, np.argsort(position, kind="stable"), worst_draws(position, confidence), less_mean, variance
-        )
+        variance, order = float(less_mean @ less_mean) / len(position), worst_first(position)
+        return cls(position, order, tail_of(order, confidence), less_mean, variance)
 
 
 def allocate(forecast: xr.Dataset, unit: str = SECTOR, confidence: float = 0.95) -> xr.Dataset:
@@ -127,8 +125,10 @@ def allocate(forecast: xr.Dataset, unit: str = SECTOR, confidence: float = 0.95)
         the edge of the tail, and p = k / n: sqrt((mean((X - m)^2) - p (a - m)^2) / (k - 1)), the first mean over the
         tail; m is read off the nearest draws, k / 4 to each side of the edge, by a straight line in S. Of cov(X, S) /
         sd(S), with x, s what X, S are above their means and b = cov / var(S): the sd over draws of
-        x s - b s^2 / 2, divided by sd(S) and sqrt(n). What a single draw cannot tell is NaN. Where draws come in
-        parameter sets, these are errors of chance given the sets.
+        x s - b s^2 / 2, divided by sd(S) and sqrt(n). What a single draw cannot tell is NaN.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
     Raises
     ------
@@ -148,10 +148,22 @@ def allocate(forecast: xr.Dataset, unit: str = SECTOR, confidence: float = 0.95)
     >>> shares["effect"].values[[0, -1]].tolist()
     ['plan', 'support']
     """
-    asked = confidence_faults(np.array([confidence], float), "allocate")
+    asked = confidence_faults("allocate", [confidence])
     raise_if_any([*forecast_faults(forecast, (*NEEDED, "name"), "summarise_projection"), *asked])
-    flow = waterfall(forecast, unit)
-    _, rows = find_unit(forecast, unit, "allocate")
+    return shares_of(forecast, waterfall(forecast, unit), confidence)
+
+
+def shares_of(forecast: xr.Dataset, flow: xr.Dataset, confidence: float) -> xr.Dataset:
+    """Return what `allocate` does, from a checked forecast, the `waterfall` of one of its units by driver, and a level.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=50)
+    >>> shares_of(forecast, waterfall(forecast, "London"), 0.9).identical(allocate(forecast, "London", 0.9))
+    True
+    """
+    _, rows = find_unit(forecast, flow["unit"].item(), "allocate")
     position = flow["position"].values
     total = Total.of(position, confidence)
     whole = _measure(position[None], total)[0]
@@ -177,7 +189,7 @@ def _measure(rows: Array, total: Total) -> F64:
     return np.column_stack([*_of_tail(rows, total), *_of_spread(rows, total)])
 
 
-def _of_tail(rows: Array, total: Total) -> Pair:
+def _of_tail(rows: Array, total: Total) -> Estimated:
     """Mean over the tail, its sign turned, and its error."""
     k, edge = len(total.tail), np.empty(len(rows))
     edge_means(rows, total.position, total.order, k, edge)
@@ -187,7 +199,7 @@ def _of_tail(rows: Array, total: Total) -> Pair:
     return -mean, np.sqrt(squares.clip(0.0) / (k - 1)) if k > 1 else np.full(len(rows), np.nan)
 
 
-def _of_spread(rows: Array, total: Total) -> Pair:
+def _of_spread(rows: Array, total: Total) -> Estimated:
     """Covariance with the total over the total's standard deviation, and its error."""
     n, products = len(total.position), np.empty((len(rows), 3))
     if n == 1 or total.variance == 0.0:

@@ -10,11 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.effects import mean_error
 from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.pairs import lined_up, said_of_both, trust_faults
+from sector_risk.progress import Progress
 from sector_risk.scenarios import Scenario
 from sector_risk.schema import BALANCE_SIGN, MONEY, VariableSpec, described, with_error
+from sector_risk.summary import mean_error
 from sector_risk.units import GROUPED, Units, unit_positions, units_of
 
 __all__ = ["INTERACTION", "bridge"]
@@ -54,7 +55,7 @@ def bridge(
     n_draws: int = 10_000,
     seed: int = 0,
     threads: int | None = None,
-    progress: bool | Callable[[int, int], None] = False,
+    progress: bool | Progress = False,
 ) -> xr.Dataset:
     """Lead from a scenario to the one with all changes, change by change, with what they do to each other apart.
 

@@ -18,6 +18,7 @@ __all__ = [
     "evidence_notes",
     "few_draws",
     "mean_error_of_sector",
+    "points_of_error",
     "probability",
 ]
 
@@ -87,9 +88,21 @@ def chance_error(share: float, n_draws: int) -> str:
     >>> chance_error(0.25, 10_000), chance_error(0.0, 10_000), chance_error(1.0, 700)
     ('0.8 points', 'under 0.03 points', 'under 0.5 points')
     """
+    points = points_of_error(share, n_draws)
     if 0 < round(share * n_draws) < n_draws:
-        return f"{_decimal(100 * NORMAL_95 * math.sqrt(share * (1 - share) / n_draws), ROUND_HALF_EVEN)} points"
-    return f"under {_decimal(min(99.0, 300 / n_draws), ROUND_CEILING)} points"
+        return f"{_decimal(points, ROUND_HALF_EVEN)} points"
+    return f"under {_decimal(points, ROUND_CEILING)} points"
+
+
+def points_of_error(share: float, n_draws: int) -> float:
+    """Monte Carlo error (95%) of a chance in points: 196 sqrt(p (1 - p) / n); of none or all of the draws, 300 / n.
+
+    >>> round(points_of_error(0.5, 2_500), 2), points_of_error(0.0, 300)
+    (1.96, 1.0)
+    """
+    if 0 < round(share * n_draws) < n_draws:
+        return 100 * NORMAL_95 * math.sqrt(share * (1 - share) / n_draws)
+    return min(99.0, 300 / n_draws)
 
 
 def _decimal(value: float, rounding: str) -> str:

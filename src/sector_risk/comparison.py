@@ -19,8 +19,18 @@ from sector_risk.kernels.reduce import BALANCE
 from sector_risk.pairs import aligned, pair_faults, said_of_both
 from sector_risk.projection_summary import projection_faults
 from sector_risk.schema import BALANCE_SIGN, ERROR, FRACTION, MONEY, VariableSpec, described, with_error
-from sector_risk.summary import binomial_se, by_row, quantile_faults, quantiles_of
-from sector_risk.units import GROUPED, SECTOR, Units, check_forecast, find_unit, unit_positions, units_of
+from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, quantiles_of
+from sector_risk.units import (
+    GROUPED,
+    SECTOR,
+    Units,
+    check_forecast,
+    find_unit,
+    numbers,
+    unit_faults,
+    unit_positions,
+    units_of,
+)
 
 __all__ = ["compare"]
 
@@ -126,7 +136,10 @@ def compare(
         `p_milestone_difference`, with a paired error.
 
         Attributes are those of `start`, and as `end_...` those in which `end` differs; `n_draws` is how many are
-        compared. Where draws come in parameter sets, errors are those of chance given the sets.
+        compared.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
     Raises
     ------
@@ -152,9 +165,8 @@ def compare(
     >>> bool(abs(change["effect_difference"].sum() - sector["difference"]) < 1e-6)
     True
     """
-    levels = np.asarray(quantiles, dtype=float)
-    check_pair(start, end, levels, unit)
-    start, end = aligned(start, end)
+    check_pair(start, end, quantiles, unit)
+    levels, (start, end) = numbers(quantiles), aligned(start, end)
     pairs = list(_by_year(start, end))
     units = units_compared(pairs[0][0])
     causes = [_causes(a, b, unit) for a, b in pairs]
@@ -167,11 +179,11 @@ def compare(
     return _described(xr.Dataset(variables, labels | _labels_of(start, end)), start, end, unit)
 
 
-def check_pair(start: xr.Dataset, end: xr.Dataset, levels: F64, unit: str) -> None:
+def check_pair(start: xr.Dataset, end: xr.Dataset, quantiles: Any, unit: str) -> None:
     """Raise one `InputError` for all that keeps two forecasts from being compared; warn of different years."""
     faults = [*_own_faults("start", start), *_own_faults("end", end)]
     faults += [] if faults else [*_pair_faults(start, end)]
-    faults += [*quantile_faults(PLACE, levels), *([] if faults else _unit_faults(start, unit))]
+    faults += [*quantile_faults(PLACE, quantiles), *([] if faults else _unit_faults(start, unit))]
     raise_if_any(faults)
     years = [str(forecast.attrs.get("year", "")) for forecast in (start, end)]
     if years[0] != years[1]:
@@ -191,13 +203,13 @@ def measure(start: Array, end: Array, levels: F64) -> dict[str, F64]:
     """Measures of the positions of some units, each (unit, draw), at the start and at the end."""
     change = np.subtract(end, start, dtype=np.float64)
     was, now, moved = (_moments(rows) for rows in (start, end, change))
-    root = np.sqrt(change.shape[1])
+    n = change.shape[1]
     values, errors = quantiles_of(change, levels)
     means = {"start_mean": was, "end_mean": now, "difference": moved}
     found = {name: m[:, MEAN] for name, m in means.items()}
-    found |= {f"{name}_se": m[:, SD] / root for name, m in means.items()}
+    found |= {f"{name}_se": mean_se(m[:, SD], n) for name, m in means.items()}
     found |= {"difference_quantile": values, "difference_quantile_se": errors}
-    found["difference_se_independent"] = np.hypot(was[:, SD], now[:, SD]) / root
+    found["difference_se_independent"] = mean_se(np.hypot(was[:, SD], now[:, SD]), n)
     found["gain"], found["gain_se"] = _gain((start, was), (end, now), (change, moved))
     return found | _chances(start, end, change)
 
@@ -306,7 +318,7 @@ def _effects_of_year(forecast: xr.Dataset) -> dict[str, F64]:
 
 def _mean_and_error(rows: Array) -> tuple[F64, F64]:
     found = _moments(np.ascontiguousarray(rows, np.float64))
-    return found[:, MEAN], found[:, SD] / np.sqrt(rows.shape[1])
+    return found[:, MEAN], mean_se(found[:, SD], rows.shape[1])
 
 
 def _by_year(start: xr.Dataset, end: xr.Dataset) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
@@ -408,8 +420,4 @@ def _unit_faults(start: xr.Dataset, unit: str) -> list[Fault]:
             return []
         remedy = f"Leave it at '{SECTOR}'."
         return [Fault(PLACE, "of projections the causes are known for the sector only", unit, remedy, variable="unit")]
-    try:
-        find_unit(start, unit, PLACE)
-    except InputError as error:
-        return list(error.faults)
-    return []
+    return unit_faults(start, [unit], PLACE)

@@ -13,9 +13,10 @@ from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.kernels.effects import effect_sums
 from sector_risk.schema import BALANCE_SIGN, ERROR, FORECAST, MONEY, VARIANCE_SIGN, VariableSpec, described
+from sector_risk.summary import mean_error
 from sector_risk.units import NOT_FINITE, SECTOR, check_forecast, draws_last, find_unit, forecast_faults, position_of
 
-__all__ = ["CENTRE", "LINES", "NEEDED", "SUPPORT", "mean_error", "waterfall"]
+__all__ = ["CENTRE", "LINES", "NEEDED", "SUPPORT", "waterfall"]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -94,8 +95,10 @@ def waterfall(forecast: xr.Dataset, unit: str = SECTOR, *, by: str = "driver") -
           not what it adds to a plan.
         * `effect_by_draw` (effect, draw), adverse negative, and `position` (draw).
         * `mean_effect` (effect), and `mean`, that of the position: plan + mean_effect.sum() = mean; with their errors
-          `mean_effect_se` and `mean_se`, sd / sqrt(n), NaN for a single draw. Where draws come in parameter sets, these
-          are errors of chance given the sets.
+          `mean_effect_se` and `mean_se`, sd / sqrt(n), NaN for a single draw.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
         Draws of trusts are kept in float32. What its rounding leaves over, some GBP 100 for the sector, is put to the
         effect of trusts that varies most, so that one that does not vary is the same in all draws.
@@ -128,12 +131,6 @@ def waterfall(forecast: xr.Dataset, unit: str = SECTOR, *, by: str = "driver") -
     if by == "line":
         names, effects = _in_lines(names, effects)
     return _labelled(forecast, (names, effects), (plan, position), (unit, level))
-
-
-def mean_error(rows: F64) -> F64:
-    """Monte Carlo standard error of the mean of each row of draws, sd / sqrt(n); NaN for a single draw."""
-    n = rows.shape[-1]
-    return rows.std(axis=-1, ddof=1) / np.sqrt(n) if n > 1 else np.full(rows.shape[:-1], np.nan)
 
 
 def _check(forecast: xr.Dataset, by: str) -> None:

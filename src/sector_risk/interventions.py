@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, InputError, raise_if_any
-from sector_risk.kernels.reduce import BALANCE
 from sector_risk.pairs import aligned, pair_faults, said_of_both
 from sector_risk.schema import AMOUNT_SIGN, FRACTION, MONEY, VariableSpec, described, with_error
-from sector_risk.summary import binomial_se
-from sector_risk.units import check_forecast, draws_last
+from sector_risk.summary import binomial_se, mean_error
+from sector_risk.units import BALANCED, check_forecast, draws_last, numbers
 
 __all__ = ["value_of_intervention", "value_of_support"]
 
@@ -27,8 +26,6 @@ BATCHES = 50
 """Runs of draws whose means are drawn again and again, to see how sure a choice is."""
 RESAMPLES = 1000
 ALIKE = 9  # decimals: scores that differ by rounding only are equal
-BALANCED = -float(BALANCE)
-"""The least position that is not a deficit, GBP million."""
 _TRUST = ("trust",)
 
 
@@ -53,7 +50,7 @@ SPECS: Mapping[str, VariableSpec] = MappingProxyType(
 """What both functions return."""
 
 
-class Pair(NamedTuple):
+class WithAndWithout(NamedTuple):
     """Positions of trusts without and with an intervention, (trust, draw), GBP m: `with_` is the second plus `paid`."""
 
     without: Array
@@ -96,10 +93,11 @@ def value_of_support(forecast: xr.Dataset, amount: float | Array | xr.DataArray,
           often a trust is chosen if the draws are drawn again: the share of 1,000 samples, with replacement, of the
           means of 50 runs of draws, with its binomial error.
 
-        Where draws come in parameter sets, errors are those of chance given the sets.
-
         Scalars: `chosen_cost`, and `chosen_removed`, with the error of a sum of trusts that share their draws. As the
         trusts are chosen by the same draws, this is a little more than they would remove in others.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
     Raises
     ------
@@ -120,7 +118,7 @@ def value_of_support(forecast: xr.Dataset, amount: float | Array | xr.DataArray,
     paid = _by_trust(forecast, amount, "value_of_support", "amount")
     raise_if_any(_count_faults(count, "value_of_support"))
     position = draws_last(forecast, "position")
-    return _valued(forecast, Pair(position, position, paid), paid, count).assign_attrs(forecast.attrs)
+    return _valued(forecast, WithAndWithout(position, position, paid), paid, count).assign_attrs(forecast.attrs)
 
 
 def value_of_intervention(
@@ -170,7 +168,8 @@ def value_of_intervention(
     without, with_ = aligned(without, with_)
     costs = _by_trust(without, cost, "value_of_intervention", "cost")
     raise_if_any(_count_faults(count, "value_of_intervention"))
-    pair = Pair(draws_last(without, "position"), draws_last(with_, "position"), np.zeros(len(costs)))
+    free = np.zeros(len(costs))
+    pair = WithAndWithout(draws_last(without, "position"), draws_last(with_, "position"), free)
     return _valued(without, pair, costs, count).assign_attrs(said_of_both(without, with_))
 
 
@@ -182,10 +181,12 @@ def _by_trust(forecast: xr.Dataset, given: Any, place: str, name: str) -> F64:
         remedy = "Give one for each trust."
         raise_if_any(Fault(place, "no value for this trust", "", remedy, trust=c, variable=name) for c in missing)
         given = given.sel(trust=codes).values
-    values = np.asarray(given, float)
+    values = numbers(given)
     if values.shape not in ((), codes.shape):
         remedy = f"Give one number, or one for each of the {len(codes)} trusts."
         raise InputError([Fault(place, "must be one number a trust", str(values.shape), remedy, variable=name)])
+    if not values.ndim and np.isnan(values):
+        raise InputError([Fault(place, "must be a number, nought or more", str(given), "Use 5.0.", variable=name)])
     values = np.broadcast_to(values, codes.shape)
     wrong = ~(np.isfinite(values) & (values >= 0.0))
     remedy = "Give GBP million, nought or more."
@@ -201,7 +202,7 @@ def _count_faults(count: Any, place: str) -> Iterator[Fault]:
         yield Fault(place, "must be a whole number from 1", str(count), "Use 15.", variable="count")
 
 
-def _valued(forecast: xr.Dataset, pair: Pair, cost: F64, count: int) -> xr.Dataset:
+def _valued(forecast: xr.Dataset, pair: WithAndWithout, cost: F64, count: int) -> xr.Dataset:
     """Measure a pair trust by trust, and choose."""
     with ThreadPoolExecutor(default_threads()) as pool:
         measured = list(pool.map(lambda trust: _measure(*pair.of(trust)), range(len(cost))))
@@ -241,9 +242,8 @@ def _removed(without: F64, with_: F64) -> F64:
 
 
 def _mean(draws: F64) -> F64:
-    """Mean of draws and its error, sd / sqrt(n); NaN for a single draw."""
-    n = len(draws)
-    return np.array([draws.mean(), draws.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan])
+    """Mean of draws and its error."""
+    return np.array([draws.mean(), mean_error(draws)])
 
 
 def _batch_means(draws: F64) -> F64:
@@ -276,7 +276,7 @@ def _stability(batches: F64, cost: F64, count: int) -> F64:
     return _best(again @ batches.T, cost, count).mean(axis=0)
 
 
-def _removed_at(pair: Pair, trusts: Rows) -> tuple[float, float]:
+def _removed_at(pair: WithAndWithout, trusts: Rows) -> tuple[float, float]:
     """Expected deficit removed at some trusts together, and its error."""
     total = np.zeros(pair.without.shape[1])
     for trust in trusts:

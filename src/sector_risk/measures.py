@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from sector_risk.engine import default_threads
-from sector_risk.faults import Fault, InputError, raise_if_any
+from sector_risk.faults import Fault
 from sector_risk.kernels.moments import MEAN, SD, count_below, moments
 from sector_risk.kernels.ranks import rank_block
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.schema import DEFICIT_SIGN, FORECAST, MONEY, SUMMARY, VariableSpec, described
+from sector_risk.schema import DEFICIT_SIGN, ERROR, FORECAST, MONEY, SUMMARY, VariableSpec, described
 from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, quantiles_of, tail_size
-from sector_risk.units import SECTOR, check_forecast, draws_last, find_unit, position_of
+from sector_risk.units import SECTOR, check_forecast, draws_last, numbers, positions_of
 
-__all__ = ["SURE", "deficit_counts", "exceedance", "rank_stability", "worst_draws"]
+__all__ = ["SURE", "deficit_counts", "exceedance", "rank_stability", "tail_of", "worst_draws", "worst_first"]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -39,29 +39,28 @@ DRAWS = 4096
 LABELS = ("trust", "name", "region", "trust_type", "system")
 _BY_THRESHOLD, _BY_COUNT, _BY_EVENT, _TRUST = ("unit", "threshold"), ("event", "count"), ("event",), ("trust",)
 _BY_QUANTILE = ("event", "quantile")
-_ERROR = "Monte Carlo standard error of the "
 
 _MEASURES = (
     VariableSpec("p_exceeding", _BY_THRESHOLD, "1", "probability of a deficit worse than the threshold"),
-    VariableSpec("p_exceeding_se", _BY_THRESHOLD, "1", _ERROR + "probability"),
+    VariableSpec("p_exceeding_se", _BY_THRESHOLD, "1", ERROR + "the probability"),
     VariableSpec("threshold", ("threshold",), MONEY, "year-end deficit", sign=DEFICIT_SIGN),
     VariableSpec("p_at_least", _BY_COUNT, "1", "probability that so many trusts or more have the event"),
-    VariableSpec("p_at_least_se", _BY_COUNT, "1", _ERROR + "probability"),
+    VariableSpec("p_at_least_se", _BY_COUNT, "1", ERROR + "the probability"),
     VariableSpec("count_mean", _BY_EVENT, "1", "expected number of trusts that have the event"),
-    VariableSpec("count_mean_se", _BY_EVENT, "1", _ERROR + "expected number"),
+    VariableSpec("count_mean_se", _BY_EVENT, "1", ERROR + "the expected number"),
     VariableSpec("count_quantile", _BY_QUANTILE, "1", "quantile of the number of trusts that have the event"),
-    VariableSpec("count_quantile_se", _BY_QUANTILE, "1", _ERROR + "quantile"),
+    VariableSpec("count_quantile_se", _BY_QUANTILE, "1", ERROR + "the quantile"),
     VariableSpec("event", _BY_EVENT, "", "deficit, or missing plan or control total", kind="text"),
     VariableSpec("count", ("count",), "1", "number of trusts"),
     VariableSpec("p_among_worst", _TRUST, "1", "probability of being among the worst positions of a draw"),
-    VariableSpec("p_among_worst_se", _TRUST, "1", _ERROR + "probability"),
+    VariableSpec("p_among_worst_se", _TRUST, "1", ERROR + "the probability"),
     VariableSpec("expected_rank", _TRUST, "1", "expected rank of the position, 1 the worst of a draw"),
-    VariableSpec("expected_rank_se", _TRUST, "1", _ERROR + "expected rank"),
+    VariableSpec("expected_rank_se", _TRUST, "1", ERROR + "the expected rank"),
     VariableSpec("rank_sd", _TRUST, "1", "standard deviation of the rank over draws"),
     VariableSpec("expected_overlap", (), "1", "expected share of the list that is among the worst of a draw"),
-    VariableSpec("expected_overlap_se", (), "1", _ERROR + "expected share"),
+    VariableSpec("expected_overlap_se", (), "1", ERROR + "the expected share"),
     VariableSpec("sure", (), "1", f"number of trusts among the worst in {SURE:.0%} of draws or more"),
-    VariableSpec("sure_se", (), "1", _ERROR + "number of trusts"),
+    VariableSpec("sure_se", (), "1", ERROR + "the number of trusts"),
 )
 SPECS: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in _MEASURES}
@@ -92,6 +91,9 @@ def exceedance(
         GBP 5,000 or more (at threshold 0 it is `p_deficit` of `summarise`), and its error `p_exceeding_se`,
         sqrt(p (1 - p) / n). The unit's dimension stays where there is one unit.
 
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
+
     Raises
     ------
     InputError
@@ -107,12 +109,11 @@ def exceedance(
     >>> bool((curve["p_exceeding"].diff("threshold") <= 0).all())
     True
     """
-    given = None if thresholds is None else np.asarray(thresholds, dtype=float)
     names = [str(name) for name in np.atleast_1d(np.asarray(unit, object))]
-    check_forecast(forecast, NEEDED, also=_threshold_faults(given))
-    raise_if_any(_unit_faults(forecast, names))
-    deficits = _covering(forecast, names) if given is None else given
-    p = np.array([_share_beyond(position_of(forecast, name, "exceedance"), deficits) for name in names])
+    check_forecast(forecast, NEEDED, also=[*_threshold_faults(thresholds), *_name_faults(names)])
+    positions = positions_of(forecast, names, "exceedance")
+    deficits = _covering(positions) if thresholds is None else numbers(thresholds)
+    p = np.array([_share_beyond(position, deficits) for position in positions])
     found: Variables = {
         "p_exceeding": (_BY_THRESHOLD, p),
         "p_exceeding_se": (_BY_THRESHOLD, binomial_se(p, forecast.sizes["draw"])),
@@ -141,6 +142,9 @@ def deficit_counts(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.2
         * `count_mean(event)` and its error `count_mean_se`, sd / sqrt(n);
         * `count_quantile(event, quantile)` and its error, as `position_quantile` of `summarise`.
 
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
+
     Raises
     ------
     InputError
@@ -156,9 +160,8 @@ def deficit_counts(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.2
     >>> bool(np.isclose(counts["count_mean"].sel(event="deficit"), forecast["deficit_count"].mean()))
     True
     """
-    levels = np.asarray(quantiles, dtype=float)
-    check_forecast(forecast, NEEDED_BY_COUNTS, also=quantile_faults("deficit_counts", levels))
-    counts, n_trusts = _counts(forecast), forecast.sizes["trust"]
+    check_forecast(forecast, NEEDED_BY_COUNTS, also=quantile_faults("deficit_counts", quantiles))
+    levels, counts, n_trusts = numbers(quantiles), _counts(forecast), forecast.sizes["trust"]
     n = counts.shape[1]
     p = np.array([np.bincount(row, minlength=n_trusts + 1)[::-1].cumsum()[::-1] / n for row in counts])
     floats = counts.astype(float)
@@ -200,6 +203,9 @@ def rank_stability(forecast: xr.Dataset, count: int = 30) -> xr.Dataset:
         * `expected_overlap`, the mean share of it that is among the worst of a draw, and its error sd / sqrt(n);
         * `sure`, how many trusts have p_among_worst >= .8, and its error: the square root of the sum of q (1 - q), with
           q the Normal probability, given a trust's p and error, that other draws would count it.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
     Raises
     ------
@@ -257,10 +263,17 @@ def worst_draws(position: Array, confidence: float) -> NDArray[np.int64]:
     >>> worst_draws(np.array([3.0, -2.0, 5.0, -2.0, -9.0]), 0.6).tolist()
     [1, 4]
     """
-    k = int(tail_size(len(position), confidence))
-    limit = np.partition(position, k - 1)[k - 1]
-    below, equal = np.flatnonzero(position < limit), np.flatnonzero(position == limit)
-    return np.sort(np.concatenate([below, equal[: k - len(below)]]))
+    return tail_of(worst_first(position), confidence)
+
+
+def worst_first(position: Array) -> NDArray[np.int64]:
+    """Return all draws of a position, the worst first; of equal draws the earlier is the worse."""
+    return np.argsort(position, kind="stable")
+
+
+def tail_of(order: NDArray[np.int64], confidence: float) -> NDArray[np.int64]:
+    """Return the worst ceil((1 - confidence) n) of n draws that are in order, the worst first; ascending."""
+    return np.sort(order[: int(tail_size(len(order), confidence))])
 
 
 def _described(found: Variables, labels: Mapping[str, Any], forecast: xr.Dataset) -> xr.Dataset:
@@ -269,21 +282,17 @@ def _described(found: Variables, labels: Mapping[str, Any], forecast: xr.Dataset
     return described(data, SPECS)
 
 
-def _threshold_faults(thresholds: F64 | None) -> list[Fault]:
-    if thresholds is None or (thresholds.ndim == 1 and len(thresholds) and np.isfinite(thresholds).all()):
+def _threshold_faults(thresholds: Any) -> list[Fault]:
+    deficits = np.zeros(1) if thresholds is None else numbers(thresholds)
+    if deficits.ndim == 1 and len(deficits) and np.isfinite(deficits).all():
         return []
     remedy = "Give deficits in GBP million, such as [0, 500, 1000]."
     return [Fault("exceedance", "must be a list of finite sums", str(thresholds), remedy, variable="thresholds")]
 
 
-def _unit_faults(forecast: xr.Dataset, names: list[str]) -> Iterator[Fault]:
+def _name_faults(names: list[str]) -> Iterator[Fault]:
     if not names:
         yield Fault("exceedance", "names no unit", "", f"Give units, such as ['{SECTOR}'].", variable="unit")
-    for name in names:
-        try:
-            find_unit(forecast, name, "exceedance")
-        except InputError as error:
-            yield from error.faults
 
 
 def _count_faults(forecast: xr.Dataset, count: int) -> list[Fault]:
@@ -294,11 +303,9 @@ def _count_faults(forecast: xr.Dataset, count: int) -> list[Fault]:
     return [Fault("rank_stability", rule, str(count), "", variable="count")]
 
 
-def _covering(forecast: xr.Dataset, names: list[str]) -> F64:
+def _covering(positions: F64) -> F64:
     """Round deficits, evenly spaced, from the least of all units and draws, or below, to the greatest, or above."""
-    positions = (position_of(forecast, name, "exceedance") for name in names)
-    bounds = np.array([(-position.max(), -position.min()) for position in positions])
-    low, high = bounds[:, 0].min(), bounds[:, 1].max()
+    low, high = -positions.max(), -positions.min()
     step = _round_up((high - low) / (POINTS - 2) or 0.01)
     return step * np.arange(floor(low / step), ceil(high / step) + 1)
 

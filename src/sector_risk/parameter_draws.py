@@ -15,6 +15,7 @@ from sector_risk.kernels.random import stream_key
 from sector_risk.panel import check_panel
 from sector_risk.regimes import Regime
 from sector_risk.simulation import simulate
+from sector_risk.summary import mean_error
 from sector_risk.units import NHS, SECTOR
 
 F64 = NDArray[np.float64]
@@ -257,9 +258,8 @@ def ranges(grouped: F64, parameter_sd: F64, parameter_sd_se: F64) -> tuple[F64, 
     low, high = np.quantile(grouped, [0.05, 0.95], axis=2, method="normal_unbiased")  # groups may be small
     within = high - low
     everything, error = pooled_range(grouped)
-    groups = within.shape[1]
     width = np.array([everything, within.mean(axis=1), 2.0 * Z95 * parameter_sd])
-    return width, np.array([error, within.std(axis=1, ddof=1) / np.sqrt(groups), 2.0 * Z95 * parameter_sd_se])
+    return width, np.array([error, mean_error(within), 2.0 * Z95 * parameter_sd_se])
 
 
 def pooled_range(grouped: F64) -> tuple[F64, F64]:
@@ -273,4 +273,4 @@ def pooled_range(grouped: F64) -> tuple[F64, F64]:
     slope = (q[:, 2] - q[:, 0]) / (2.0 * BAND)
     below = np.array([(grouped < q[end, 1][:, None, None]).mean(axis=2) for end in (0, 1)])
     moved = below[1] * slope[1][:, None] - below[0] * slope[0][:, None]
-    return q[1, 1] - q[0, 1], moved.std(axis=1, ddof=1) / np.sqrt(moved.shape[1])
+    return q[1, 1] - q[0, 1], mean_error(moved)

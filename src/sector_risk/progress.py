@@ -16,7 +16,7 @@ def reporter(progress: bool | Progress, line: Callable[[int, int], str]) -> Prog
     ----------
     progress : bool or function (done, total)
     line : function (done, total) -> str
-        What to show: `blocks_done`, `points_done` or `forecasts_done`.
+        What to show: `blocks_done`, `points_done`, `forecasts_done` or `runs_done`.
 
     Examples
     --------
@@ -59,3 +59,12 @@ def forecasts_done(done: int, total: int) -> str:
     'forecast 2 of 4'
     """
     return f"forecast {done} of {total}"
+
+
+def runs_done(done: int, total: int) -> str:
+    """Count runs of the simulator.
+
+    >>> runs_done(2, 64)
+    'run 2 of 64'
+    """
+    return f"run {done} of {total}"

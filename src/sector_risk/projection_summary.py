@@ -15,6 +15,7 @@ from sector_risk.kernels.moments import BELOW, MEAN, SD, moments
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.schema import AMOUNT_SIGN, MONEY, PROJECTION_SUMMARY, VariableSpec, described
 from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, quantiles_of
+from sector_risk.units import numbers
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -95,7 +96,7 @@ def summarise_projection(
     >>> bool((summary["underlying_mean"] < summary["sector_mean"]).all())
     True
     """
-    levels = np.asarray(quantiles, dtype=float)
+    levels = numbers(quantiles)
     check_projection(projection, levels)
     variables = _sector(projection, levels) | _support(projection) | _trusts(projection) | _milestones(projection)
     variables |= _chances(projection) | _loans(projection)

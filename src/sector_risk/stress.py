@@ -15,16 +15,17 @@ from sector_risk.faults import Fault, raise_if_any
 from sector_risk.kernels.edge import edge_means
 from sector_risk.kernels.moments import BELOW, MEAN, SD, moments
 from sector_risk.kernels.reduce import BALANCE
+from sector_risk.measures import tail_of, worst_first
 from sector_risk.schema import BALANCE_SIGN, FRACTION, MONEY, VARIANCE_SIGN, VariableSpec, described, with_error
-from sector_risk.summary import binomial_se, by_row, quantiles_of, tail_size
+from sector_risk.summary import binomial_se, by_row, quantiles_of
 from sector_risk.units import SECTOR, draws_last, find_unit
 
-__all__ = ["WORST", "reverse_stress"]
+__all__ = ["WORST_SHARE", "reverse_stress"]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
-WORST = 0.05
+WORST_SHARE = 0.05
 """Share of draws that are looked at where no threshold is given."""
 Variables = dict[str, tuple[tuple[str, ...], Any]]
 ROWS = 16  # measured at a time by a thread
@@ -131,7 +132,9 @@ def reverse_stress(
         mean at the threshold (`kernels.edge`), d1 and d0 for what the means differ from m, and p = n1 / n, this
         adds d1^2 (1 - p) / n1, d0^2 p / n0, and the sum of these and 2 d1 d0 / n to the squares of the three errors.
         The error of a standardised difference is that of the difference over the sd, which is taken as known.
-        Where draws come in parameter sets, these are errors of chance given the sets.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
     Raises
     ------
@@ -177,10 +180,9 @@ def _breach(position: F64, threshold: float | None) -> Breach:
     """Return the draws of a position, (1, draw), that fall short of a threshold, or the worst of them."""
     n = position.shape[1]
     if threshold is None:
-        worst, order = int(tail_size(n, 1.0 - WORST)), np.argsort(position[0], kind="stable")
-        draws = np.zeros(n, bool)
-        draws[order[:worst]] = True
-        limit, error = (float(figure[0, 0]) for figure in quantiles_of(position, np.array([WORST])))
+        draws, order = np.zeros(n, bool), worst_first(position[0])
+        draws[tail_of(order, 1.0 - WORST_SHARE)] = True
+        limit, error = (float(figure[0, 0]) for figure in quantiles_of(position, np.array([WORST_SHARE])))
         return Breach(draws, limit, error, 0.0, position[0], order)
     draws = position[0] < threshold - float(BALANCE)
     return Breach(draws, float(threshold), 0.0, float(binomial_se(draws.mean(), n)), position[0], None)

@@ -14,7 +14,7 @@ from sector_risk.kernels.moments import BELOW, MEAN, SD, moments, shares_below, 
 from sector_risk.kernels.order import order_statistics
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.schema import SUMMARY, described
-from sector_risk.units import GROUPED, Units, check_forecast, draws_last, totals, units_of
+from sector_risk.units import GROUPED, Units, check_forecast, draws_last, numbers, totals, units_of
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -63,15 +63,16 @@ def summarise(
           (widened in proportion where one of the two would lie beyond the draws);
         * `p_deficit`, `p_breakeven` (the rest), `p_missing_plan` and `p_missing_control_total` (position before support
           below plan before support, and below control total), each by GBP 5,000 or more; and their errors
-          sqrt(p (1 - p) / n). A group's plan is the sum of its trusts'; the whole NHS has none: NaN;
+          sqrt(p (1 - p) / n). A group's plan is the sum of its trusts'; the sector's has
+          also the support on offer that no trust agreed to; the whole NHS has none: NaN;
         * `value_at_risk(unit, confidence)`, the deficit of the k-th worst draw, k = ceil((1 - confidence) n): a deficit
           is positive. Its error is that of the quantile;
         * `tail_value_at_risk(unit, confidence)`, the mean deficit of the k worst draws, no fewer and no more (of equal
           draws it does not matter which). With d what a draw falls below the k-th worst, its error is
           sqrt((mean(d^2) - k/n mean(d)^2) / (k - 1)), means over the k draws: of the tail and of where it begins.
 
-        Errors are those of independent draws; where a forecast draws its parameters in sets, they are errors of chance
-        given the sets. An error that the draws cannot tell (n = 1, k = 1) is NaN.
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters. An error that the draws cannot tell (n = 1, k = 1) is NaN.
 
     Raises
     ------
@@ -91,9 +92,9 @@ def summarise(
     >>> sorted(set(summary["level"].values.tolist()))
     ['nhs', 'region', 'sector', 'system', 'trust', 'trust_type']
     """
-    levels, sure = np.asarray(quantiles, dtype=float), np.asarray(confidence, dtype=float)
-    check_forecast(forecast, NEEDED, also=[*quantile_faults("summarise", levels), *confidence_faults(sure)])
-    units = units_of(forecast)
+    faults = [*quantile_faults("summarise", quantiles), *confidence_faults("summarise", confidence)]
+    check_forecast(forecast, NEEDED, also=faults)
+    levels, sure, units = numbers(quantiles), numbers(confidence), units_of(forecast)
     measured = _measure_all(_rows(forecast, units), levels, sure) | {"plan": _plans_after_support(forecast, units)}
     labels = _labels(forecast, units) | {"quantile": ("quantile", levels), "confidence": ("confidence", sure)}
     variables = {name: (SUMMARY[name].dims, values) for name, values in measured.items()}
@@ -101,16 +102,18 @@ def summarise(
     return described(summary, SUMMARY)
 
 
-def quantile_faults(place: str, levels: F64) -> list[Fault]:
-    """Return a fault if the levels are not a list of probabilities."""
+def quantile_faults(place: str, quantiles: Any) -> list[Fault]:
+    """Return a fault unless quantiles are a list of probabilities."""
+    levels = numbers(quantiles)
     if levels.ndim == 1 and len(levels) and ((levels >= 0) & (levels <= 1)).all():
         return []
-    return [Fault(place, "must be probabilities", str(levels), "Use (0.05, 0.5, 0.95).", variable="quantiles")]
+    return [Fault(place, "must be probabilities", str(quantiles), "Use (0.05, 0.5, 0.95).", variable="quantiles")]
 
 
-def confidence_faults(confidence: F64, place: str = "summarise") -> list[Fault]:
-    """Return a fault if confidence levels are not a list of numbers between 0 and 1."""
-    if confidence.ndim == 1 and len(confidence) and ((confidence > 0) & (confidence < 1)).all():
+def confidence_faults(place: str, confidence: Any) -> list[Fault]:
+    """Return a fault unless confidence levels are a list of numbers between 0 and 1."""
+    sure = numbers(confidence)
+    if sure.ndim == 1 and len(sure) and ((sure > 0) & (sure < 1)).all():
         return []
     return [Fault(place, "must be between 0 and 1", str(confidence), "Use (0.9, 0.95, 0.99).", variable="confidence")]
 
@@ -219,6 +222,16 @@ def binomial_se(p: F64, n: int) -> F64:
 def mean_se(sd: F64, n: int) -> F64:
     """Return the Monte Carlo standard error of means of n draws; one draw does not tell it: NaN."""
     return sd / np.sqrt(n) if n > 1 else np.full_like(sd, np.nan)
+
+
+def mean_error(rows: F64) -> F64:
+    """Return the Monte Carlo standard error of the mean of each row of draws, as `mean_se` has it.
+
+    >>> mean_error(np.array([1.0, 3.0])).item(), mean_error(np.array([1.0])).item()
+    (1.0, nan)
+    """
+    n = rows.shape[-1]
+    return mean_se(rows.std(axis=-1, ddof=1 if n > 1 else 0), n)
 
 
 def quantiles_of(rows: Array, levels: F64) -> tuple[F64, F64]:

@@ -4,21 +4,22 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.effects import NEEDED, mean_error, waterfall
+from sector_risk.effects import NEEDED, waterfall
 from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, raise_if_any
 from sector_risk.kernels.edge import edge_means
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.schema import BALANCE_SIGN, ERROR, MONEY, VariableSpec, described
-from sector_risk.summary import tail_size
-from sector_risk.units import SECTOR, forecast_faults
+from sector_risk.summary import mean_error, tail_size
+from sector_risk.units import SECTOR, forecast_faults, numbers
 
-__all__ = ["tornado"]
+__all__ = ["swings_of", "tornado"]
 
 F64 = NDArray[np.float64]
 BAR = ("low", "low_se", "high", "high_se", "swing", "swing_se")
@@ -81,8 +82,10 @@ def tornado(forecast: xr.Dataset, unit: str = SECTOR, share: float = 0.1) -> xr.
         * `base`, the expected position;
         * their errors, `base_se` = sd / sqrt(n), and the others sqrt(k / (k - 1)) times sd / sqrt(n) of
           w (S - m) n / k, for the swing of the difference of the two: S is the position, m its mean at the edge of the
-          tail, off a straight line through the draws near it, w the part to which a draw counts. NaN where k = 1. Where
-          draws come in parameter sets, these are errors of chance given the sets.
+          tail, off a straight line through the draws near it, w the part to which a draw counts. NaN where k = 1.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
         An effect that hardly varies, by less than GBP 5,000 from the mean of its worst to that of its best draws, has
         no bar: low and high are the base.
@@ -102,7 +105,19 @@ def tornado(forecast: xr.Dataset, unit: str = SECTOR, share: float = 0.1) -> xr.
     True
     """
     raise_if_any([*forecast_faults(forecast, NEEDED, "summarise_projection"), *_share_faults(share)])
-    flow = waterfall(forecast, unit)
+    return swings_of(waterfall(forecast, unit), share)
+
+
+def swings_of(flow: xr.Dataset, share: float) -> xr.Dataset:
+    """Return what `tornado` does, from the `waterfall` of a unit by driver.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=50)
+    >>> swings_of(waterfall(forecast, "London"), 0.2).identical(tornado(forecast, "London", 0.2))
+    True
+    """
     position, effects = flow["position"].values, flow["effect_by_draw"].values
     with ThreadPoolExecutor(default_threads()) as pool:
         bars = np.array(list(pool.map(lambda effect: _bar(effect, position, share), effects)))
@@ -111,12 +126,13 @@ def tornado(forecast: xr.Dataset, unit: str = SECTOR, share: float = 0.1) -> xr.
     ends = {"base": ((), flow["mean"].values), "base_se": ((), flow["mean_se"].values)}
     labels = {"effect": flow["effect"].values[first], "share": share}
     labels |= {name: flow[name].values for name in ("unit", "level")}
-    made = xr.Dataset(figures | ends, labels, attrs=forecast.attrs)
+    made = xr.Dataset(figures | ends, labels, attrs=flow.attrs)
     return described(made, SPECS)
 
 
-def _share_faults(share: float) -> list[Fault]:
-    if 0.0 < share <= 0.5:
+def _share_faults(share: Any) -> list[Fault]:
+    given = numbers(share)
+    if given.ndim == 0 and 0.0 < given <= 0.5:
         return []
     return [Fault("tornado", "must be above 0 and up to 0.5", str(share), "Use 0.1.", variable="share")]
 

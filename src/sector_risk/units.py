@@ -4,7 +4,7 @@ Every total is made draw by draw. This is also where a forecast is checked befor
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
+from sector_risk.faults import Fault, as_sentence, nearest, raise_if_any
 from sector_risk.kernels.moments import group_sums
+from sector_risk.kernels.reduce import BALANCE
 from sector_risk.panel.fill import NOT_STATED
 from sector_risk.schema import FORECAST, FORECAST_FORMAT
 
 __all__ = [
+    "BALANCED",
     "LEVELS",
     "NHS",
     "SECTOR",
@@ -26,8 +28,11 @@ __all__ = [
     "draws_last",
     "find_unit",
     "forecast_faults",
+    "numbers",
     "position_of",
+    "positions_of",
     "totals",
+    "unit_faults",
     "unit_positions",
     "units_of",
 ]
@@ -35,6 +40,8 @@ __all__ = [
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
 SECTOR, NHS = "Provider sector", "Whole NHS"
+BALANCED = -float(BALANCE)
+"""The least position that is not a deficit, GBP million."""
 GROUPED = ("region", "trust_type", "system")
 LEVELS = ("trust", *GROUPED, "sector", "nhs")
 """Kinds of units, in the order in which they are listed."""
@@ -83,21 +90,62 @@ def find_unit(forecast: xr.Dataset, unit: str, place: str) -> tuple[str, NDArray
         If no unit, or more than one, has the name.
     """
     units = units_of(forecast)
-    found = np.flatnonzero(units.unit == unit)
-    if len(found) == 1:
-        return str(units.level[found[0]]), units.members[found[0]]
-    if len(found):
-        levels = " and ".join(str(level) for level in units.level[found])
-        remedy = "Rename one of them in the panel."
-        raise InputError([Fault(place, f"several units have this name: {levels}", str(unit), remedy, variable="unit")])
-    known = [str(name) for name in units.unit]
-    remedy = as_sentence(nearest(str(unit), known)) or f"Give a trust's code, a region, a type, '{SECTOR}' or '{NHS}'."
-    raise InputError([Fault(place, "no unit has this name", str(unit), remedy, variable="unit")])
+    raise_if_any(_name_faults(units, unit, place))
+    return _found(units, unit)
+
+
+def unit_faults(forecast: xr.Dataset, names: Iterable[str], place: str) -> list[Fault]:
+    """Return a fault for each name that no unit has, or more than one.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=2)
+    >>> [fault.value for fault in unit_faults(forecast, ["London", "Londn"], "exceedance")]
+    ['Londn']
+    """
+    units = units_of(forecast)
+    return [fault for name in names for fault in _name_faults(units, name, place)]
 
 
 def position_of(forecast: xr.Dataset, unit: str, place: str) -> F64:
     """Year-end position of one unit by draw, after support, GBP million, (draw,)."""
-    level, rows = find_unit(forecast, unit, place)
+    return positions_of(forecast, [unit], place)[0]
+
+
+def positions_of(forecast: xr.Dataset, names: Sequence[str], place: str) -> F64:
+    """Year-end positions of some units by draw, after support, GBP million, (unit, draw).
+
+    Raises
+    ------
+    InputError
+        For every name that no unit has, or more than one.
+    """
+    units = units_of(forecast)
+    raise_if_any(fault for name in names for fault in _name_faults(units, name, place))
+    return np.array([_position(forecast, *_found(units, name)) for name in names])
+
+
+def _name_faults(units: Units, name: str, place: str) -> Iterator[Fault]:
+    """Yield a fault unless one unit, and no other, has the name."""
+    levels = units.level[units.unit == name]
+    if len(levels) > 1:
+        rule = f"several units have this name: {' and '.join(map(str, levels))}"
+        yield Fault(place, rule, str(name), "Rename one of them in the panel.", variable="unit")
+    if not len(levels):
+        near = as_sentence(nearest(str(name), [str(known) for known in units.unit]))
+        remedy = near or f"Give a trust's code, a region, a type, '{SECTOR}' or '{NHS}'."
+        yield Fault(place, "no unit has this name", str(name), remedy, variable="unit")
+
+
+def _found(units: Units, name: str) -> tuple[str, NDArray[np.int64]]:
+    """Level, and rows of trusts, of the unit that has a name."""
+    place = np.flatnonzero(units.unit == name)[0]
+    return str(units.level[place]), units.members[place]
+
+
+def _position(forecast: xr.Dataset, level: str, rows: NDArray[np.int64]) -> F64:
+    """Year-end position of a unit of a level, (draw,)."""
     if level in ("sector", "nhs"):
         name = "sector_position" if level == "sector" else "nhs_position"
         return np.asarray(forecast[name].values, np.float64)
@@ -143,6 +191,21 @@ def draws_last(forecast: xr.Dataset, name: str) -> Array:
     """Values of a variable on (..., trust, draw), in memory in that order."""
     dims = [str(d) for d in forecast[name].dims if d not in ("trust", "draw")]
     return np.ascontiguousarray(forecast[name].transpose(*dims, "trust", "draw").values)
+
+
+def numbers(given: Any) -> F64:
+    """Return what is given as an array of floats; for what is not numbers, such as text, a single NaN.
+
+    NaN is in no range, so that the fault of what is out of range is that of what is no number too.
+
+    >>> numbers([1, 2.5]).tolist(), numbers(0.9).item(), numbers("0.9").item(), numbers([0.9, None]).item()
+    ([1.0, 2.5], 0.9, nan, nan)
+    """
+    try:
+        found = np.asarray(given)
+    except ValueError:  # rows of several lengths
+        return np.array(np.nan)
+    return found.astype(np.float64) if found.dtype.kind in "iuf" else np.array(np.nan)
 
 
 def check_forecast(

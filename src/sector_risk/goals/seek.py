@@ -11,36 +11,36 @@ from numpy.typing import NDArray
 
 from sector_risk.faults import Fault, raise_if_any
 from sector_risk.goals.levers import Lever, find_lever
-from sector_risk.goals.switching import BALANCED, NEEDED, probability_faults, sums_needed
+from sector_risk.goals.switching import NEEDED, probability_faults, sums_needed
+from sector_risk.progress import Progress
 from sector_risk.scenarios import Scenario
-from sector_risk.schema import BALANCE_SIGN, FRACTION, MONEY, VariableSpec
+from sector_risk.schema import BALANCE_SIGN, ERROR, FRACTION, MONEY, VariableSpec
 from sector_risk.summary import binomial_se
-from sector_risk.units import SECTOR, check_forecast, position_of
+from sector_risk.units import BALANCED, SECTOR, check_forecast, numbers, position_of
 
 F64 = NDArray[np.float64]
 PLACE = "goal_seek"
 CLOSE = 0.05
-"""A quantile that misses the goal by less than this part of its Monte Carlo error has met it."""
+"""A quantile that is beyond the goal by no more than this part of its Monte Carlo error is at the goal."""
 STEP = 3.0
 """Where the slope at the goal is measured: this many Monte Carlo errors of the quantile to each side."""
 NARROW = 1e-9  # of the range: where it jumps over the goal, a lever is followed no further
 _TRIAL = ("trial",)
-_ERROR = "Monte Carlo standard error of "
 
 SPECS: Mapping[str, VariableSpec] = MappingProxyType(
     {
         spec.name: spec
         for spec in (
             VariableSpec("value", (), "", "value of the lever that meets the goal, or that comes nearest to it"),
-            VariableSpec("value_se", (), "", _ERROR + "the value"),
+            VariableSpec("value_se", (), "", ERROR + "the value"),
             VariableSpec("present", (), "", "value of the lever in the scenario"),
             VariableSpec("p_breakeven", (), FRACTION, "probability, at the value, that the unit is not in deficit"),
-            VariableSpec("p_breakeven_se", (), FRACTION, _ERROR + "the probability"),
+            VariableSpec("p_breakeven_se", (), FRACTION, ERROR + "the probability"),
             VariableSpec("reached", (), FRACTION, "whether the goal is met at the value", kind="flag"),
             VariableSpec("simulations", (), FRACTION, "number of simulations that it took"),
             VariableSpec("trial_value", _TRIAL, "", "value of the lever that was tried"),
             VariableSpec("trial_p_breakeven", _TRIAL, FRACTION, "probability of breakeven there"),
-            VariableSpec("trial_p_breakeven_se", _TRIAL, FRACTION, _ERROR + "the probability"),
+            VariableSpec("trial_p_breakeven_se", _TRIAL, FRACTION, ERROR + "the probability"),
             VariableSpec(
                 "trial_quantile",
                 _TRIAL,
@@ -48,7 +48,7 @@ SPECS: Mapping[str, VariableSpec] = MappingProxyType(
                 "position that is reached or exceeded there with the probability asked for",
                 sign=BALANCE_SIGN,
             ),
-            VariableSpec("trial_quantile_se", _TRIAL, MONEY, _ERROR + "the quantile"),
+            VariableSpec("trial_quantile_se", _TRIAL, MONEY, ERROR + "the quantile"),
             VariableSpec("trial", _TRIAL, FRACTION, "number of the trial"),
             VariableSpec("unit", (), "", "trust, region, type, system, provider sector or whole NHS", kind="text"),
             VariableSpec("lever", (), "", "what is moved", kind="text"),
@@ -72,13 +72,13 @@ def goal_seek(
     n_draws: int = 10_000,
     seed: int = 0,
     threads: int | None = None,
-    progress: bool | Callable[[int, int], None] = False,
+    progress: bool | Progress = False,
 ) -> xr.Dataset:
     """Find the value of a lever at which a unit breaks even with a given probability.
 
     All values are tried on the same draws, so that the position exceeded with that probability moves smoothly with the
-    lever: its root is looked for by Brent's method, to a twentieth of the quantile's Monte Carlo error. A lever whose
-    effect turns round between its bounds may have a root that is not found.
+    lever: its root is looked for by Brent's method, to a twentieth of the quantile's Monte Carlo error, on the side
+    where the goal is met. A lever whose effect turns round between its bounds may have a root that is not found.
 
     Parameters
     ----------
@@ -100,10 +100,13 @@ def goal_seek(
         Of one value each, with coordinates `unit`, `lever` and `probability`:
 
         * `value` and its error `value_se`, that of the quantile divided by the slope of the quantile at the goal,
-          which is measured at two further values; `present`, the lever's value in the scenario;
+          which is measured at two further values; NaN where there is no slope, as where the quantile jumps over the
+          goal: then `value` is just beyond the jump. `present`, the lever's value in the scenario;
         * `p_breakeven` at the value, and its error sqrt(p (1 - p) / n);
-        * `reached`: False where no value between the bounds meets the goal. Then `value` is the one that comes
-          nearest, `p_breakeven` is the probability there, and `value_se` is NaN; attribute `finding` says it in words;
+        * `reached`: whether a value was found that just meets the goal: `p_breakeven` is then as asked, or above. False
+          where the goal is met nowhere that was looked at, or more than met everywhere: `value` is then the one that
+          comes nearest, `p_breakeven` the probability there, and `value_se` is NaN. Attribute `finding` says it in
+          words;
         * `simulations`: how many were run. A lever that pays money at the year end needs one (see `switching_value`).
 
         On `trial`, in the order tried: `trial_value`, `trial_p_breakeven`, `trial_quantile` (GBP million; at the goal
@@ -126,11 +129,11 @@ def goal_seek(
     goal = _goal(find_lever(lever), probability, unit, low, high)
     raise_if_any([*_faults(scenario, probability), *_bound_faults(goal)])
     how = {"n_draws": n_draws, "seed": seed, "threads": threads, "progress": progress}
-    now, first = float(goal.lever.present(scenario)), scenario.forecast(**how)
-    check_forecast(first, NEEDED)
-    trials = _trials(goal, scenario, (now, position_of(first, unit, PLACE)), how)
+    now = float(goal.lever.present(scenario))
+    position, attrs = _at_present(goal, scenario, how)
+    trials = _trials(goal, scenario, (now, position), how)
     found = _paid(goal, trials) if goal.lever.apply is None else _sought(goal, trials)
-    return _labelled(goal, trials, found, first.attrs)
+    return _labelled(goal, trials, found, attrs)
 
 
 @dataclass(frozen=True)
@@ -182,13 +185,25 @@ class Trials:
         self.tried[value] = Trial(p, float(needed[0, 0]), float(error[0, 0]))
 
     def miss(self, value: float) -> float:
-        """Sum still needed at a value; nought where the goal is met as nearly as draws can tell."""
+        """How far a value is from being just enough: nought or less where the goal is met, and nought near it."""
         trial = self.at(value)
-        return 0.0 if abs(trial.needed) <= CLOSE * trial.error else trial.needed
+        near = CLOSE * trial.error if trial.error > 0.0 else 0.0
+        return 0.0 if -near <= trial.needed <= 0.0 else trial.needed + 0.5 * near
+
+    def enough_near(self, value: float, a: float, b: float) -> float:
+        """The value between a and b that was tried, meets the goal and is nearest to one."""
+        return min((v for v in self.tried if a <= v <= b and self.miss(v) <= 0.0), key=lambda v: abs(v - value))
 
     def slope(self, a: float, b: float) -> float:
         """How fast the sum still needed changes between two values, whichever way."""
         return abs(self.at(b).needed - self.at(a).needed) / (b - a)
+
+
+def _at_present(goal: Goal, scenario: Scenario, how: dict[str, Any]) -> tuple[F64, dict[Any, Any]]:
+    """Position of the unit as things are, and what the forecast says of itself; no more of it is kept."""
+    forecast = scenario.forecast(**how)
+    check_forecast(forecast, NEEDED)
+    return position_of(forecast, goal.unit, PLACE), forecast.attrs
 
 
 def _trials(goal: Goal, scenario: Scenario, present: tuple[float, F64], how: dict[str, Any]) -> Trials:
@@ -209,6 +224,8 @@ def _paid(goal: Goal, trials: Trials) -> Found:
     """Money paid in every draw: what is needed is known from the first trial."""
     first = trials.at(trials.present)
     needed = trials.present + first.needed
+    if needed - trials.present < first.needed:  # by rounding
+        needed = float(np.nextafter(needed, np.inf))
     value = min(max(needed, goal.low), goal.high)
     trials.at(value)
     return Found(value, first.error if value == needed else np.nan, value == needed)
@@ -221,26 +238,28 @@ def _sought(goal: Goal, trials: Trials) -> Found:
     start = min(max(trials.present, goal.low), goal.high)
     for a, b in ((start, goal.high), (goal.low, start)):
         if a < b and trials.miss(a) * trials.miss(b) <= 0.0:
-            value = float(brentq(trials.miss, a, b, xtol=NARROW * (goal.high - goal.low)))
+            root = float(brentq(trials.miss, a, b, xtol=NARROW * (goal.high - goal.low)))
+            value = trials.enough_near(root, a, b)
             return Found(value, _error_of(trials, value, a, b), reached=True)
     nearest = min((start, goal.low, goal.high), key=lambda value: abs(trials.at(value).needed))
     return Found(nearest, np.nan, reached=False)
 
 
 def _error_of(trials: Trials, value: float, a: float, b: float) -> float:
-    """Error of the quantile at a value over its slope there, which is found between a and b."""
-    error = trials.at(value).error
-    chord = trials.slope(a, b)
-    if not (error > 0.0 and chord > 0.0):
-        return error if chord else np.inf
+    """Error of the quantile at a value over its slope there, which is found between a and b; NaN without a slope."""
+    error, chord = trials.at(value).error, trials.slope(a, b)
+    if not error > 0.0:
+        return error
+    if trials.miss(value) < 0.0 or not chord:  # the goal is jumped over, or nothing moves
+        return np.nan
     step = STEP * error / chord
     slope = trials.slope(max(value - step, a), min(value + step, b))
-    return error / slope if slope else np.inf
+    return error / slope if slope else np.nan
 
 
 def _goal(lever: Lever, probability: float, unit: str, low: float | None, high: float | None) -> Goal:
-    bounds = (lever.low if low is None else low), (lever.high if high is None else high)
-    return Goal(lever, unit, probability, *map(float, bounds))
+    bounds = (numbers(lever.low if low is None else low), numbers(lever.high if high is None else high))
+    return Goal(lever, unit, probability, *(float(bound) if not bound.ndim else np.nan for bound in bounds))
 
 
 def _faults(scenario: Any, probability: Any) -> Iterator[Fault]:
@@ -248,10 +267,10 @@ def _faults(scenario: Any, probability: Any) -> Iterator[Fault]:
     if not isinstance(scenario, Scenario):
         remedy = "Give Scenario(panel, assumptions, regime)."
         yield Fault(PLACE, "not a scenario", type(scenario).__name__, remedy, variable="scenario")
-    if np.ndim(probability):
+    if numbers(probability).ndim:
         yield Fault(PLACE, "must be one number", str(probability), "Seek one at a time.", variable="probability")
     else:
-        yield from probability_faults(PLACE, np.atleast_1d(np.asarray(probability, float)))
+        yield from probability_faults(PLACE, probability)
 
 
 def _bound_faults(goal: Goal) -> Iterator[Fault]:
@@ -292,9 +311,11 @@ def _labelled(goal: Goal, trials: Trials, found: Found, attrs: dict[Any, Any]) -
 def _finding(goal: Goal, trials: Trials, found: Found) -> str:
     """Say in one sentence what was found."""
     name, wanted, best = goal.lever.name, f"{goal.probability:.0%}", trials.at(found.value)
+    there = f"{name} = {found.value:.6g} (now {trials.present:.6g})"
+    if found.reached and np.isnan(found.error):
+        return f"{goal.unit} breaks even with a probability of {wanted} or more from {there}: {best.p:.1%} there."
     if found.reached:
-        there = f"{name} = {found.value:.6g} (now {trials.present:.6g})"
         return f"{goal.unit} breaks even with a probability of {wanted} at {there}."
-    way = "more than met" if best.needed < 0.0 else "out of reach"
-    between = f"between {goal.low:g} and {goal.high:g}"
-    return f"{wanted} is {way} {between}: at {name} = {found.value:g} the probability is {best.p:.1%}."
+    way = "more than met" if best.needed < 0.0 else "not reached"
+    tried = f"at any of {len(trials.tried)} values tried between {goal.low:g} and {goal.high:g}"
+    return f"{wanted} is {way} {tried}: at {name} = {found.value:g} the probability is {best.p:.1%}."

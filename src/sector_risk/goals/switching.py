@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 
 from sector_risk.engine import default_threads
 from sector_risk.faults import Fault
-from sector_risk.kernels.reduce import BALANCE
 from sector_risk.schema import FRACTION, MONEY, SUMMARY, VariableSpec, described
 from sector_risk.summary import quantiles_of
-from sector_risk.units import GROUPED, Units, check_forecast, unit_positions, units_of
+from sector_risk.units import BALANCED, GROUPED, Units, check_forecast, numbers, unit_positions, units_of
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
 NEEDED = ("position", "sector_position", "nhs_position", *GROUPED)
-BALANCED = -float(BALANCE)
-"""The least position that is not a deficit, GBP million."""
 ROWS = 16  # measured at a time by a thread
 _BOTH = ("unit", "probability")
 
@@ -67,8 +64,10 @@ def switching_value(forecast: xr.Dataset, probability: float | Sequence[float] =
         * `switching_value(unit, probability)`, GBP million: the least sum a for which at least that share of draws has
           ``position + a >= -0.005``; with p for the probability it is the order statistic of rank ceil(p n) of
           ``-0.005 - position``. Positive: money needed. Negative: headroom that could be lost;
-        * `switching_value_se`: half the distance of the order statistics one binomial sd of rank to each side. Where
-          draws come in parameter sets, it is the error of chance given the sets.
+        * `switching_value_se`: half the distance of the order statistics one binomial sd of rank to each side.
+
+        Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
+        small, for the draws of a set share its parameters.
 
     Raises
     ------
@@ -84,9 +83,8 @@ def switching_value(forecast: xr.Dataset, probability: float | Sequence[float] =
     >>> (after >= -0.005).mean("draw").values.tolist()
     [0.5, 0.9]
     """
-    wanted = np.atleast_1d(np.asarray(probability, float))
-    check_forecast(forecast, NEEDED, also=probability_faults("switching_value", wanted))
-    units = units_of(forecast)
+    check_forecast(forecast, NEEDED, also=probability_faults("switching_value", probability))
+    wanted, units = np.atleast_1d(numbers(probability)), units_of(forecast)
     values, errors = _measure_all(forecast, units, wanted)
     labels = {"unit": units.unit, "level": ("unit", units.level), "probability": wanted}
     found = xr.Dataset(
@@ -95,12 +93,13 @@ def switching_value(forecast: xr.Dataset, probability: float | Sequence[float] =
     return described(found, SPECS)
 
 
-def probability_faults(place: str, wanted: F64) -> list[Fault]:
-    """Return a fault unless all are probabilities of what is neither sure nor impossible."""
+def probability_faults(place: str, probability: Any) -> list[Fault]:
+    """Return a fault unless it is one or several probabilities of what is neither sure nor impossible."""
+    wanted = np.atleast_1d(numbers(probability))
     if wanted.ndim == 1 and len(wanted) and ((wanted > 0.0) & (wanted < 1.0)).all():
         return []
     remedy = "Give one or several, such as (0.5, 0.9)."
-    return [Fault(place, "must be above 0 and below 1", str(wanted), remedy, variable="probability")]
+    return [Fault(place, "must be above 0 and below 1", str(probability), remedy, variable="probability")]
 
 
 def sums_needed(position: Array, wanted: F64) -> tuple[F64, F64]:

@@ -11,7 +11,7 @@ from sector_risk.assumptions import Assumptions
 from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
 from sector_risk.kernels.pressure import SOURCES
 from sector_risk.panel import check_panel
-from sector_risk.progress import Progress, reporter
+from sector_risk.progress import Progress, reporter, runs_done
 from sector_risk.regimes import Regime
 from sector_risk.results import provenance
 from sector_risk.schema import MONEY, VariableSpec, described, with_error
@@ -176,12 +176,3 @@ def labelled(pairs: Pairs, indices: Estimate) -> xr.Dataset:
     labels = {"group": np.array(pairs.groups, object), "unit": units.unit, "level": ("unit", units.level)}
     data = xr.Dataset(found, labels)
     return described(data, SPECS)
-
-
-def runs_done(done: int, total: int) -> str:
-    """Count runs of the simulator.
-
-    >>> runs_done(2, 64)
-    'run 2 of 64'
-    """
-    return f"run {done} of {total}"
