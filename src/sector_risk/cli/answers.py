@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.console import RenderableType
 
-    from sector_risk.quality import CheckRow, QualityPack
+    from sector_risk.quality import QualityPack
+    from sector_risk.quality.rows import CheckRow
 
 SAVED = click.Path(exists=True, path_type=Path)
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
@@ -58,11 +59,10 @@ def qa(context: click.Context, forecast: Path, output: Path | None, quiet: bool)
     """  # noqa: D301 (the escape is click's mark for lines to be left alone)
     place = output or forecast.with_name(f"{forecast.stem}-qa")
     check_folder(place)
-    from sector_risk.quality import quality_pack
-    from sector_risk.quality.folder import write_pack
+    from sector_risk.quality import quality_pack, write_quality_pack
 
     pack = quality_pack(open_saved(forecast, "FORECAST"), file=forecast)
-    write((place.resolve(), partial(write_pack, pack)))
+    write((place.resolve(), partial(write_quality_pack, pack)))
     if not quiet:
         print_page(outcome_page(pack, place))
     if pack.failed:

@@ -2,27 +2,5 @@
 
 from sector_risk.quality.folder import write_quality_pack
 from sector_risk.quality.pack import QualityPack, quality_pack
-from sector_risk.quality.rows import (
-    CheckRow,
-    DataRow,
-    DecisionRow,
-    ErrorRow,
-    GapRow,
-    SettingRow,
-    ShareRow,
-    VersionRow,
-)
 
-__all__ = [
-    "CheckRow",
-    "DataRow",
-    "DecisionRow",
-    "ErrorRow",
-    "GapRow",
-    "QualityPack",
-    "SettingRow",
-    "ShareRow",
-    "VersionRow",
-    "quality_pack",
-    "write_quality_pack",
-]
+__all__ = ["QualityPack", "quality_pack", "write_quality_pack"]

@@ -10,29 +10,32 @@ from sector_risk.assumptions import Assumptions
 from sector_risk.calibration import Calibration
 from sector_risk.cases import CASES, load_case
 from sector_risk.faults import InputError
+from sector_risk.kernels.random import STREAM_VERSION
 from sector_risk.parameter_draws import group_seed
-from sector_risk.quality.findings import Finding, NotRun
-from sector_risk.quality.record import assumptions_of, format_is_read, reads, regime_of, stream_is_known
+from sector_risk.quality.rows import DAMAGE, CheckResult, NotRun
+from sector_risk.regimes import Regime
 from sector_risk.results import library_versions, panel_hash
+from sector_risk.schema import FORECAST_FORMAT
 from sector_risk.simulation import simulate
 
 FIRST = 200
 """How many draws are made again, at most."""
 
 
-def first_draws_again(forecast: xr.Dataset) -> Finding:
+def first_draws_again(forecast: xr.Dataset) -> CheckResult:
     """Number of values of the first draws that differ from a new run with the panel of the bundled case."""
     panel = panel_again(forecast)
-    assumptions, seed, n_draws = first_group(forecast)
+    one_set, regime = settings_again(forecast)
+    assumptions, seed, n_draws = first_group(forecast, one_set)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = simulate(panel, assumptions, regime_of(forecast), n_draws=n_draws, seed=seed)
+            made = simulate(panel, assumptions, regime, n_draws=n_draws, seed=seed)
     except InputError as error:
         raise NotRun(f"it cannot be run here: {error.faults[0]}") from None
     differ = differences(made, forecast.isel(draw=slice(n_draws)))
     note = "; ".join([f"{n_draws} draws", *(f"{name} differs" for name in differ), *_versions_that_differ(forecast)])
-    return Finding(not differ, float(sum(differ.values())), 0.0, "values", note)
+    return CheckResult(not differ, float(sum(differ.values())), 0.0, "values", note)
 
 
 def panel_again(forecast: xr.Dataset) -> xr.Dataset:
@@ -43,20 +46,26 @@ def panel_again(forecast: xr.Dataset) -> xr.Dataset:
     panel = load_case(str(case))
     if panel_hash(panel) != forecast.attrs.get("panel_hash"):
         raise NotRun("the panel is not the bundled case as this version has it")
-    if not (format_is_read(forecast).passed and stream_is_known(forecast).passed):
+    if (forecast.attrs.get("format"), forecast.attrs.get("random_stream")) != (FORECAST_FORMAT, STREAM_VERSION):
         raise NotRun("it was made with another format or other random numbers")
-    if not (reads(forecast, "assumptions") and reads(forecast, "regime")):
-        raise NotRun("its assumptions or its rules cannot be read")
     if not np.array_equal(forecast["draw"].values[:FIRST], np.arange(min(FIRST, forecast.sizes["draw"]))):
         raise NotRun("the first draws are not there")
     return panel
 
 
-def first_group(forecast: xr.Dataset) -> tuple[Assumptions, int, int]:
+def settings_again(forecast: xr.Dataset) -> tuple[Assumptions, Regime]:
+    """Read the assumptions and the rules."""
+    try:
+        return Assumptions.from_json(forecast.attrs["assumptions"]), Regime.from_json(forecast.attrs["regime"])
+    except DAMAGE:
+        raise NotRun("its assumptions or its rules cannot be read") from None
+
+
+def first_group(forecast: xr.Dataset, one_set: Assumptions) -> tuple[Assumptions, int, int]:
     """Assumptions, seed and number of the draws to be made again: all of one parameter set, where they are drawn."""
     seed, n_draws = int(forecast.attrs["seed"]), forecast.sizes["draw"]
     if "parameter_set" not in forecast.coords:
-        return assumptions_of(forecast), seed, min(FIRST, n_draws)
+        return one_set, seed, min(FIRST, n_draws)
     fit = Calibration.from_toml(forecast.attrs["calibration"])
     return fit.draw(0, seed), group_seed(seed, 0), min(FIRST, int((forecast["parameter_set"] == 0).sum()))
 

@@ -6,46 +6,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from sector_risk.files import check_target, written_beside
-from sector_risk.quality.pack import QualityPack, quality_pack
-from sector_risk.quality.page import FILES, HEADING, SIGNATURES, quality_page
-from sector_risk.quality.rows import (
-    CheckRow,
-    DataRow,
-    DecisionRow,
-    ErrorRow,
-    SettingRow,
-    ShareRow,
-    VersionRow,
-)
+from sector_risk.quality.pack import TABLES, QualityPack
+from sector_risk.quality.page import HEADING, SIGNATURES, quality_page
 
 PAGE = "quality.md"
-NAMES = (*FILES, PAGE)
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "assumptions": SettingRow._fields,
-    "rules": SettingRow._fields,
-    "data": DataRow._fields,
-    "decisions": DecisionRow._fields,
-    "checks": CheckRow._fields,
-    "errors": ErrorRow._fields,
-    "uncertainty": ShareRow._fields,
-    "versions": VersionRow._fields,
-}
+NAMES = (*(f"{name}.csv" for name in TABLES), PAGE)
 
 
-def write_quality_pack(forecast: xr.Dataset, folder: str | Path, *, file: str | Path | None = None) -> list[Path]:
-    """Check a forecast now, and write what a review of it needs, whole or not at all.
+def write_quality_pack(pack: QualityPack, folder: str | Path) -> list[Path]:
+    """Write what a review of a forecast needs, whole or not at all.
 
     Parameters
     ----------
-    forecast : Dataset
-        As for `quality_pack`.
+    pack : QualityPack
+        From `quality_pack`.
     folder : str or Path
         Where to; it is made. An earlier pack in its place is replaced, unless somebody has signed it.
-    file : str or Path, optional
-        The file that the forecast was opened from: its digest is noted.
 
     Returns
     -------
@@ -55,8 +32,6 @@ def write_quality_pack(forecast: xr.Dataset, folder: str | Path, *, file: str | 
 
     Raises
     ------
-    InputError
-        If it is not a forecast at all.
     OSError
         If the folder cannot be written, is something else than a quality pack, or one that was signed.
 
@@ -65,15 +40,17 @@ def write_quality_pack(forecast: xr.Dataset, folder: str | Path, *, file: str | 
     >>> import tempfile
     >>> import sector_risk as sr
     >>> place = tempfile.TemporaryDirectory()
-    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200)
-    >>> [path.name for path in write_quality_pack(forecast, Path(place.name) / "qa")][-2:]
+    >>> pack = sr.quality_pack(sr.simulate(sr.load_case("england-2018-19"), n_draws=200))
+    >>> [path.name for path in write_quality_pack(pack, Path(place.name) / "qa")][-2:]
     ['versions.csv', 'quality.md']
     >>> place.cleanup()
     """
     target = check_folder(Path(folder))
-    pack = quality_pack(forecast, file=file)
     with written_beside(target.resolve()) as beside:
-        write_pack(pack, beside)
+        beside.mkdir()
+        for name, table in TABLES.items():
+            write_table(beside / f"{name}.csv", table.row._fields, pack.tables[name])
+        (beside / PAGE).write_text(quality_page(pack), encoding="utf-8")
     return [target / name for name in NAMES]
 
 
@@ -93,14 +70,6 @@ def check_folder(folder: Path) -> Path:
     if there and SIGNATURES not in _text(folder / PAGE):
         raise FileExistsError(f"{folder} is a quality pack that was signed or changed; give another folder")
     return folder
-
-
-def write_pack(pack: QualityPack, folder: Path) -> None:
-    """Make a folder and write a pack into it."""
-    folder.mkdir()
-    for name, columns in COLUMNS.items():
-        write_table(folder / f"{name}.csv", columns, getattr(pack, name))
-    (folder / PAGE).write_text(quality_page(pack), encoding="utf-8")
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -1,119 +1,107 @@
 """Checks of arithmetic: what adds up in a forecast, draw by draw, is added up again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.quality.findings import EPS32, SAME, Finding, NotRun, within
-from sector_risk.units import draws_last
+from sector_risk.quality.rows import CheckResult, NotRun, within, worst
+from sector_risk.schema import FORECAST
 
-F64 = NDArray[np.float64]
-ROUNDING = 32 * EPS32
-"""Limit for single precision, of the sum of the sizes of what is added; about 10 roundings were seen at most."""
-
-
-def trusts_to_sector(forecast: xr.Dataset, trust: str, sector: str) -> Finding:
-    """Sum of the trusts less the sector, in each draw."""
-    total, size = np.zeros((2, forecast.sizes["draw"]))
-    for row in rows_of(forecast, trust):
-        total += row
-        size += np.abs(row)
-    return within(largest(total - values_of(forecast, sector)), SAME * largest(size))
+Array = NDArray[Any]
+SAME = 1e-9
+"""Limit for sums in double precision, of the sum of the sizes of what is added."""
+ROUNDING = 32 * 2.0**-23
+"""The same for single precision; about 10 roundings were seen at most."""
 
 
-def position_to_sector(forecast: xr.Dataset) -> Finding:
-    """Sum of the trusts' positions less the sector's."""
-    return trusts_to_sector(forecast, "position", "sector_position")
+class Identity(NamedTuple):
+    """Parts that add up to a whole in each draw, over what dimensions they have more; and the limit of the gap."""
+
+    check: str
+    parts: tuple[str, ...]
+    whole: str
+    limit: float = SAME
 
 
-def before_support_to_sector(forecast: xr.Dataset) -> Finding:
-    """Sum of the trusts' positions before support less the sector's."""
-    return trusts_to_sector(forecast, "position_before_support", "sector_position_before_support")
+IDENTITIES = (
+    Identity("sector", ("position",), "sector_position"),
+    Identity("sector", ("position_before_support",), "sector_position_before_support"),
+    Identity("sector", ("underlying",), "sector_underlying"),
+    Identity("contributions", ("contribution",), "variance", ROUNDING),
+    Identity("one_off", ("contribution of one_off",), "one_off", 0.0),
+    Identity("position", ("plan", "variance"), "position_before_support", ROUNDING),
+    Identity("position", ("plan", "variance", "support"), "position", ROUNDING),
+    Identity("support", ("support_by_fund",), "support", ROUNDING),
+    Identity("nhs", ("sector_position", "central_action", "central_effect"), "nhs_position"),
+    Identity("deficit_count", ("is in deficit",), "deficit_count", 0.0),
+    Identity("gross_deficit", ("deficit",), "gross_deficit"),
+    Identity("year_end", ("month 12 of the sector",), "sector_position"),
+)
 
 
-def underlying_to_sector(forecast: xr.Dataset) -> Finding:
-    """Sum of the trusts' underlying positions less the sector's."""
-    return trusts_to_sector(forecast, "underlying", "sector_underlying")
-
-
-def contributions_to_variance(forecast: xr.Dataset) -> Finding:
-    """Sum of the drivers' contributions less variance, for each trust and draw."""
-    contribution = draws_last(forecast, "contribution")
-    return parts_to_whole(forecast, (contribution[:, i] for i in range(contribution.shape[1])), "variance")
-
-
-def funds_to_support(forecast: xr.Dataset) -> Finding:
-    """Sum of what funds pay less support, for each trust and draw."""
-    paid = draws_last(forecast, "support_by_fund")
-    return parts_to_whole(forecast, (paid[:, i] for i in range(paid.shape[1])), "support")
-
-
-def plan_to_position(forecast: xr.Dataset) -> Finding:
-    """Plan plus variance plus support less position, for each trust and draw."""
-    return parts_to_whole(forecast, _with_plan(forecast, "variance", "support"), "position")
-
-
-def plan_to_position_before_support(forecast: xr.Dataset) -> Finding:
-    """Plan plus variance less position before support, for each trust and draw."""
-    return parts_to_whole(forecast, _with_plan(forecast, "variance"), "position_before_support")
-
-
-def one_off_is_its_contribution(forecast: xr.Dataset) -> Finding:
-    """`one_off` less the contribution of the driver of that name."""
+def one_off_contribution(forecast: xr.Dataset) -> xr.DataArray:
+    """Contribution of the driver that is called one_off."""
     if "one_off" not in forecast["driver"].values:
         raise NotRun("no driver is called one_off")
-    contribution = forecast["contribution"].sel(driver="one_off").transpose("trust", "draw").values
-    return within(largest(draws_last(forecast, "one_off") - contribution), 0.0)
+    return forecast["contribution"].sel(driver="one_off")
 
 
-def sector_to_nhs(forecast: xr.Dataset) -> Finding:
-    """Provider sector plus central actions plus what rules save the centre, less the whole NHS."""
-    parts = [
-        *rows_of(forecast, "central_action"),
-        *(values_of(forecast, n) for n in ("sector_position", "central_effect")),
-    ]
-    return within(
-        largest(np.sum(parts, axis=0) - values_of(forecast, "nhs_position")), SAME * largest(np.abs(parts).sum(axis=0))
-    )
+DERIVED: Mapping[str, tuple[tuple[str, ...], Callable[[xr.Dataset], xr.DataArray]]] = {
+    "contribution of one_off": (("contribution", "driver"), one_off_contribution),
+    "is in deficit": (("position",), lambda forecast: forecast["position"] < -BALANCE),
+    "deficit": (("position",), lambda forecast: forecast["position"].clip(max=0.0)),
+    "month 12 of the sector": (("sector_ytd", "month"), lambda forecast: forecast["sector_ytd"].sel(month=12)),
+}
+"""Parts that are made of variables: those variables, and how."""
 
 
-def last_month_is_year_end(forecast: xr.Dataset) -> Finding:
-    """`sector_ytd` of month 12 less `sector_position`."""
-    year_end = forecast["sector_ytd"].sel(month=12).values
-    position = values_of(forecast, "sector_position")
-    return within(largest(year_end - position), SAME * largest(position))
+def adds_up(check: str) -> Callable[[xr.Dataset], CheckResult]:
+    """Return what measures the identities of a check: the first that fails, or else the first."""
+    rows = [identity for identity in IDENTITIES if identity.check == check]
+    return lambda forecast: worst(measured(forecast, identity) for identity in rows)
 
 
-def deficits_counted_again(forecast: xr.Dataset) -> Finding:
-    """Number of trusts below minus GBP 5,000 less `deficit_count`."""
-    count = np.zeros(forecast.sizes["draw"])
-    for row in draws_last(forecast, "position"):
-        count += row < -BALANCE
-    return within(largest(count - values_of(forecast, "deficit_count")), 0.0, "trusts")
+def needs_of(check: str) -> tuple[str, ...]:
+    """Variables that a check's identities are made of.
+
+    >>> needs_of("deficit_count")
+    ('deficit_count', 'position')
+    """
+    names = [name for row in IDENTITIES if row.check == check for name in (row.whole, *row.parts)]
+    return tuple(dict.fromkeys(need for name in names for need in (DERIVED[name][0] if name in DERIVED else (name,))))
 
 
-def deficits_added_again(forecast: xr.Dataset) -> Finding:
-    """Sum of all deficits less `gross_deficit`."""
-    total = np.zeros(forecast.sizes["draw"])
-    for row in rows_of(forecast, "position"):
-        total += np.minimum(row, 0.0)
-    return within(largest(total - values_of(forecast, "gross_deficit")), SAME * largest(total))
+def measured(forecast: xr.Dataset, identity: Identity) -> CheckResult:
+    """Largest gap between parts and whole, against the limit; a gap beyond it names the whole."""
+    parts, whole = [by_draw(forecast, name) for name in identity.parts], by_draw(forecast, identity.whole)
+    if "trust" in forecast[identity.whole].dims:  # one at a time: all contributions in double precision are large
+        pairs = [gap_and_size([part[..., i, :] for part in parts], row) for i, row in enumerate(whole)]
+    else:
+        pairs = [gap_and_size(parts, whole)]
+    gap, size = np.max(pairs, axis=0)
+    unit = FORECAST[identity.whole].unit
+    found = within(gap, identity.limit * size, "trusts" if unit == "1" else unit)
+    return found if found.passed else found._replace(note=identity.whole)
 
 
-def parts_to_whole(forecast: xr.Dataset, parts: Iterator[F64], name: str) -> Finding:
-    """Sum of parts (part, draw) of each trust less its variable; the limit is that of single precision."""
-    gap = size = 0.0
-    for part, whole in zip(parts, draws_last(forecast, name), strict=True):
-        gap = np.maximum(gap, largest(part.sum(axis=0, dtype=float) - whole))
-        size = np.maximum(size, largest(np.abs(part).sum(axis=0, dtype=float)))
-    return within(gap, ROUNDING * size)
+def gap_and_size(parts: Iterable[Array], whole: Array) -> tuple[float, float]:
+    """Largest gap between a whole and the sum of its parts (..., draw), and the largest sum of their sizes.
+
+    >>> gap_and_size([np.array([[1.0, 2.0], [-3.0, 0.0]])], np.array([-2.0, 1.5]))
+    (0.5, 4.0)
+    """
+    rows = [part.reshape(-1, len(whole)) for part in parts]
+    total = np.sum([part.sum(axis=0, dtype=np.float64) for part in rows], axis=0)
+    size = np.sum([np.abs(part).sum(axis=0, dtype=np.float64) for part in rows], axis=0)
+    return largest(total - whole), largest(size)
 
 
-def largest(values: F64) -> float:
-    """Largest size of any value; nought where there is none.
+def largest(values: Array) -> float:
+    """Largest size of any value; nought where there is none, and no number where one is none.
 
     >>> largest(np.array([1.0, -2.0])), largest(np.array([]))
     (2.0, 0.0)
@@ -121,18 +109,9 @@ def largest(values: F64) -> float:
     return float(np.abs(values).max(initial=0.0))
 
 
-def rows_of(forecast: xr.Dataset, name: str) -> Iterator[F64]:
-    """Rows of draws in double precision, one at a time."""
-    return (row.astype(np.float64) for row in forecast[name].transpose(..., "draw").values)
-
-
-def values_of(forecast: xr.Dataset, name: str) -> F64:
-    """Values by draw in double precision."""
-    return np.asarray(forecast[name].values, np.float64)
-
-
-def _with_plan(forecast: xr.Dataset, *names: str) -> Iterator[F64]:
-    """For each trust its plan in all draws, and rows of draws of some variables."""
-    rows = [draws_last(forecast, name) for name in names]
-    for i, plan in enumerate(values_of(forecast, "plan")):
-        yield np.array([np.full(forecast.sizes["draw"], plan), *(values[i] for values in rows)])
+def by_draw(forecast: xr.Dataset, name: str) -> Array:
+    """Values of a variable or of a derived part on (..., trust, draw); what is alike in all draws is repeated."""
+    found = DERIVED[name][1](forecast) if name in DERIVED else forecast[name]
+    if "draw" not in found.dims:
+        found = found.expand_dims(draw=forecast.sizes["draw"])
+    return np.asarray(found.transpose(..., "trust", "draw", missing_dims="ignore").values)

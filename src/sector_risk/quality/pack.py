@@ -2,30 +2,52 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import xarray as xr
 
 from sector_risk.faults import Fault, InputError
-from sector_risk.quality.chance import headline_errors
+from sector_risk.quality import rows
 from sector_risk.quality.checks import explained, run_checks
-from sector_risk.quality.decisions import decisions_log
-from sector_risk.quality.findings import DAMAGE
-from sector_risk.quality.logs import assumptions_log, data_log, rules_log, versions_log
-from sector_risk.quality.rows import (
-    FAILED,
-    CheckRow,
-    DataRow,
-    DecisionRow,
-    ErrorRow,
-    GapRow,
-    SettingRow,
-    ShareRow,
-    VersionRow,
+from sector_risk.quality.figures import headline_errors, shares_of_range
+from sector_risk.quality.logs import (
+    assumptions_log,
+    data_log,
+    decisions_log,
+    digest_of_file,
+    rules_log,
+    versions_log,
 )
-from sector_risk.quality.shares import shares_of_range
+
+Rows = tuple[Any, ...]
+"""Rows of one table, named tuples of its type."""
+
+
+class Table(NamedTuple):
+    """A table of the pack: the type of its rows, what makes them of a forecast, and what the table says."""
+
+    row: type[Any]
+    make: Callable[[xr.Dataset], Rows]
+    words: str
+
+
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {
+        "assumptions": Table(
+            rows.SettingRow, assumptions_log, "every assumption: value, source, mark, default, changed or not"
+        ),
+        "rules": Table(rows.SettingRow, rules_log, "every setting of the rules, likewise"),
+        "data": Table(rows.DataRow, data_log, "where the data come from, and what was done to them"),
+        "decisions": Table(rows.DecisionRow, decisions_log, "choices in force, with reasons and where to change them"),
+        "checks": Table(rows.CheckRow, run_checks, "checks made on the forecast, with figures and limits"),
+        "errors": Table(rows.ErrorRow, headline_errors, "Monte Carlo errors of the headline figures"),
+        "uncertainty": Table(rows.ShareRow, shares_of_range, "each effect's share in the range of outcomes"),
+        "versions": Table(rows.VersionRow, versions_log, "versions and digests"),
+    }
+)
+"""All tables by name; each is written to a file of its name."""
 
 
 @dataclass(frozen=True)
@@ -36,40 +58,25 @@ class QualityPack:
     ----------
     title : str
         Of whom, when and what the forecast speaks.
-    assumptions, rules : tuple of SettingRow
-        Every assumption and every setting of the rules: value, unit, meaning, source, mark and what the mark means,
-        the default, and whether it was changed.
-    data : tuple of DataRow
-        Where the panel comes from, what was filled, left out, not used, reconfigured, combined, and what was seen.
-    decisions : tuple of DecisionRow
-        Modelling choices in force and what is not modelled, with reasons and where each can be changed.
-    checks : tuple of CheckRow
-        Checks run now: passed, failed or not run, with figure and limit.
-    errors : tuple of ErrorRow
-        Headline figures with their Monte Carlo standard errors.
-    uncertainty : tuple of ShareRow
-        Share of each effect in the variance of the sector's and the NHS's year end.
-    versions : tuple of VersionRow
-        Versions and digests.
+    tables : mapping of str to tuple
+        Rows of "assumptions", "rules", "data", "decisions", "checks", "errors", "uncertainty" and "versions".
     not_made : tuple of GapRow
-        Tables that damage kept from being made, and why.
+        Tables that damage kept from being made, and why; they are empty.
     """
 
     title: str
-    assumptions: tuple[SettingRow, ...]
-    rules: tuple[SettingRow, ...]
-    data: tuple[DataRow, ...]
-    decisions: tuple[DecisionRow, ...]
-    checks: tuple[CheckRow, ...]
-    errors: tuple[ErrorRow, ...]
-    uncertainty: tuple[ShareRow, ...]
-    versions: tuple[VersionRow, ...]
-    not_made: tuple[GapRow, ...] = ()
+    tables: Mapping[str, Rows]
+    not_made: tuple[rows.GapRow, ...] = ()
 
     @property
-    def failed(self) -> tuple[CheckRow, ...]:
+    def checks(self) -> tuple[rows.CheckRow, ...]:
+        """Checks run now: passed, failed or not run, with figure and limit."""
+        return self.tables["checks"]
+
+    @property
+    def failed(self) -> tuple[rows.CheckRow, ...]:
         """Checks that failed."""
-        return tuple(row for row in self.checks if row.result == FAILED)
+        return tuple(row for row in self.checks if row.result == rows.FAILED)
 
 
 def quality_pack(forecast: xr.Dataset, *, file: str | Path | None = None) -> QualityPack:
@@ -107,14 +114,13 @@ def quality_pack(forecast: xr.Dataset, *, file: str | Path | None = None) -> Qua
     'passed'
     """
     check_kind(forecast)
-    made = {name: _attempt(make, forecast) for name, make in MAKERS.items()}
-    made["versions"] = _attempt(partial(versions_log, file=Path(file) if file else None), forecast)
-    return QualityPack(
-        title=title_of(forecast),
-        checks=run_checks(forecast),
-        not_made=tuple(GapRow(name, reason) for name, (_, reason) in made.items() if reason),
-        **{name: rows for name, (rows, _) in made.items()},
-    )
+    made = {name: _attempt(table.make, forecast) for name, table in TABLES.items()}
+    tables = {name: found for name, (found, _) in made.items()}
+    if file:
+        digest = rows.VersionRow(f"SHA-256 of {Path(file).name}", "", digest_of_file(Path(file)))
+        tables["versions"] = (*tables["versions"], digest)
+    gaps = tuple(rows.GapRow(name, reason) for name, (_, reason) in made.items() if reason)
+    return QualityPack(title_of(forecast), MappingProxyType(tables), gaps)
 
 
 def check_kind(forecast: xr.Dataset) -> None:
@@ -137,19 +143,9 @@ def title_of(forecast: xr.Dataset) -> str:
     return ", ".join((*said, f"{forecast.sizes['trust']} trusts"))
 
 
-MAKERS: Mapping[str, Callable[[xr.Dataset], tuple[Any, ...]]] = {
-    "assumptions": assumptions_log,
-    "rules": rules_log,
-    "data": data_log,
-    "decisions": decisions_log,
-    "errors": headline_errors,
-    "uncertainty": shares_of_range,
-}
-
-
-def _attempt(make: Callable[[xr.Dataset], tuple[Any, ...]], forecast: xr.Dataset) -> tuple[tuple[Any, ...], str]:
+def _attempt(make: Callable[[xr.Dataset], Rows], forecast: xr.Dataset) -> tuple[Rows, str]:
     """Rows of a table; where damage keeps them from being made, none and the reason."""
     try:
         return make(forecast), ""
-    except DAMAGE as error:
+    except rows.DAMAGE as error:
         return (), explained(error)

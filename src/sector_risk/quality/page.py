@@ -3,52 +3,60 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from sector_risk.chances import NORMAL_95
 from sector_risk.evidence_log import JUDGED
-from sector_risk.quality.chance import PROBABILITY, Z95
-from sector_risk.quality.decisions import NOT_MODELLED
-from sector_risk.quality.pack import QualityPack
-from sector_risk.quality.rows import FAILED, NOT_RUN, PASSED, CheckRow, ErrorRow, SettingRow
+from sector_risk.quality.figures import PROBABILITY
+from sector_risk.quality.pack import TABLES, QualityPack
+from sector_risk.quality.rows import FAILED, NOT_RUN, PASSED, CheckRow, ErrorRow, SettingRow, ShareRow
 from sector_risk.readings import effect_label
 from sector_risk.settings import CONFIDENCE
 
 HEADING = "# Quality pack: "
-"""Marks of figures that are judgement or weak."""
 SIGNATURES = "\n".join(f"| {who} | | | |" for who in ("Analyst", "Reviewer", "Owner"))
 """Lines of the page that people sign."""
+PURPOSE = (
+    "How likely each trust, the provider sector and the whole NHS are to end the year in balance, by how much they may "
+    "miss it, and why. Money is GBP million; surplus positive, deficit negative. This page puts together what a "
+    "reviewer needs; every table is beside it in full."
+)
+LIMITS = """\
+Of every forecast; the documentation has more ("Conventions", "Theory"):
 
-FILES = {
-    "assumptions.csv": "every assumption: value, source, mark, default, changed or not",
-    "rules.csv": "every setting of the rules, likewise",
-    "data.csv": "where the data come from, and what was done to them",
-    "decisions.csv": "choices in force and what is not modelled, with reasons and where to change them",
-    "checks.csv": "checks made on the forecast, with figures and limits",
-    "errors.csv": "Monte Carlo errors of the headline figures",
-    "uncertainty.csv": "each effect's share in the range of outcomes",
-    "versions.csv": "versions and digests",
-}
+- A deficit is GBP 5,000 or more below nought. "Expected" is the mean of the draws.
+- One cause explains variances: pressure less one-off cover; what is better than plan is kept in part.
+- Decisions in answer to the forecast are not modelled: compare another panel or other rules on the same draws.
+- Cash, capital, activity, workforce and waiting times enter only as drift, or as a driver of one's own.
+- Commissioners enter as totals, as central actions, independent of providers and of each other.
+- Plans, turnover and reports are taken as given.
+- Events without a like in the years behind the assumptions are not among the draws.
+
+`sector-risk backtest` holds forecasts against what came to pass; `sector-risk project` has the years after."""
 
 
 def quality_page(pack: QualityPack) -> str:
-    """Return the page.
-
-    Parameters
-    ----------
-    pack : QualityPack
-
-    Returns
-    -------
-    str
-        Markdown: purpose, scope, checks, what is guess, range and errors, limits, and lines to sign.
-    """
-    sections = (_purpose, _scope, _choices, _checks, _guesses, _range, _errors, _limits, _files, _sign_off)
-    blocks = [HEADING + pack.title, *("\n".join(section(pack)) for section in sections)]
-    return "\n\n".join(blocks) + "\n"
+    """Return the page in Markdown: purpose, scope, checks, what is guess, range and errors, limits, lines to sign."""
+    sections = {
+        "Purpose": [PURPOSE],
+        "Scope and data": _scope(pack),
+        "Choices in force": table(
+            ("Choice", "In this forecast", "Reason", "Where to change it"), pack.tables["decisions"]
+        ),
+        "Checks": _checks(pack),
+        "What is known and what is guess": _guesses(pack),
+        "What makes the range": _range(pack),
+        "How sure the figures are": _errors(pack),
+        "Limits": [LIMITS],
+        "Files": (f"- `{name}.csv`: {what.words}" for name, what in TABLES.items()),
+        "Sign-off": ["| Who | Name | Date | Fit for the purpose above? |", "| --- | --- | --- | --- |", SIGNATURES],
+    }
+    blocks = ("\n".join((f"## {heading}", "", *lines)) for heading, lines in sections.items())
+    return "\n\n".join([HEADING + pack.title, *blocks]) + "\n"
 
 
 def outcome(pack: QualityPack) -> str:
     """Say how many checks passed, failed and were not run.
 
-    >>> outcome(QualityPack("", (), (), (), (), (), (), (), ()))
+    >>> outcome(QualityPack("", {"checks": ()}))
     '0 checks passed, 0 failed, 0 not run'
     """
     counts = Counter(row.result for row in pack.checks)
@@ -66,35 +74,12 @@ def plain_figure(value: object) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.4g}"
 
 
-def _purpose(pack: QualityPack) -> Iterator[str]:
-    yield "## Purpose"
-    yield ""
-    yield (
-        "How likely each trust, the provider sector and the whole NHS are to end the year in balance, by how much they "
-        "may miss it, and why. Money is GBP million; surplus positive, deficit negative. This page puts together what "
-        "a reviewer needs; every table is beside it in full."
-    )
-
-
 def _scope(pack: QualityPack) -> Iterator[str]:
-    yield "## Scope and data"
-    yield ""
-    rows = ((row.item.replace("_", " "), row.value, row.meaning) for row in pack.data)
+    rows = ((row.item.replace("_", " "), row.value, row.meaning) for row in pack.tables["data"])
     yield from table(("What", "In this forecast", "Meaning"), rows)
 
 
-def _choices(pack: QualityPack) -> Iterator[str]:
-    yield "## Choices in force"
-    yield ""
-    yield from table(
-        ("Choice", "In this forecast", "Reason", "Where to change it"),
-        (row for row in pack.decisions if row.in_force != NOT_MODELLED),
-    )
-
-
 def _checks(pack: QualityPack) -> Iterator[str]:
-    yield "## Checks"
-    yield ""
     yield f"{outcome(pack)}. They were made on the draws themselves when this pack was written."
     yield from (f"\n**{row.table}.csv could not be made**: {cell(row.reason)}" for row in pack.not_made)
     yield ""
@@ -108,15 +93,13 @@ def _check_cells(row: CheckRow) -> tuple[str, ...]:
 
 
 def _guesses(pack: QualityPack) -> Iterator[str]:
-    yield "## What is known and what is guess"
-    yield ""
-    counts = [Counter(row.confidence for row in rows) for rows in (pack.assumptions, pack.rules)]
+    logs = [pack.tables["assumptions"], pack.tables["rules"]]
+    counts = [Counter(row.confidence for row in log) for log in logs]
     rows = [(f"{mark}: {meaning}", *(str(count[mark]) for count in counts)) for mark, meaning in CONFIDENCE.items()]
     yield from table(("Mark", "Assumptions", "Settings of rules"), rows)
-    settings = (*pack.assumptions, *pack.rules)
-    guessed = sum(row.confidence in JUDGED for row in settings)
-    yield f"\n{guessed} of {len(settings)} values are judgement or weak."
-    yield from _changed([row for row in settings if row.changed == "yes"])
+    guessed = sum(count[mark] for count in counts for mark in JUDGED)
+    yield f"\n{guessed} of {sum(map(len, logs))} values are judgement or weak."
+    yield from _changed([row for log in logs for row in log if row.changed == "yes"])
 
 
 def _changed(rows: Sequence[SettingRow]) -> Iterator[str]:
@@ -128,36 +111,29 @@ def _changed(rows: Sequence[SettingRow]) -> Iterator[str]:
 
 
 def _range(pack: QualityPack) -> Iterator[str]:
-    yield "## What makes the range"
-    yield ""
     yield (
         "Share of each effect in the variance of the year-end position: the shares of a unit add up to one, and one "
         "that makes up for others is negative. Deficit: what the effect adds in the worst 5% of draws, GBP million."
     )
     yield ""
-    rows = (
-        (
-            row.unit,
-            effect_label(row.effect),
-            f"{row.share:.1%}",
-            f"{row.share_error:.1%}",
-            plain_figure(row.deficit_in_worst_5_percent),
-            plain_figure(row.deficit_in_worst_5_percent_error),
-        )
-        for row in pack.uncertainty
-    )
-    yield from table(("Unit", "Effect", "Share", "Standard error", "Deficit", "Standard error"), rows)
+    headings = ("Unit", "Effect", "Share", "Standard error", "Deficit", "Standard error")
+    yield from table(headings, map(_share_cells, pack.tables["uncertainty"]))
+
+
+def _share_cells(row: ShareRow) -> tuple[str, ...]:
+    deficit, error = row.deficit_in_worst_5_percent, row.deficit_in_worst_5_percent_error
+    shares = f"{row.share:.1%}", f"{row.share_error:.1%}"
+    return row.unit, effect_label(row.effect), *shares, plain_figure(deficit), plain_figure(error)
 
 
 def _errors(pack: QualityPack) -> Iterator[str]:
-    yield "## How sure the figures are"
-    yield ""
     yield (
-        "Chance in the draws alone; doubt about the assumptions and the model comes on top. Where parameters are "
-        "drawn, these are errors of chance given the sets."
+        "Chance in the draws alone; doubt about the assumptions and the model comes on top. Errors, here and above, "
+        "take draws as independent. They are too small where draws come in parameter sets, or months were seen: such "
+        "draws share what is not known. The check of the sector's mean allows for it."
     )
     yield ""
-    rows = ((r.figure, _value(r), plain_figure(r.standard_error), r.unit, r.method) for r in pack.errors)
+    rows = ((r.figure, _value(r), plain_figure(r.standard_error), r.unit, r.method) for r in pack.tables["errors"])
     yield from table(("Figure", "Value", "Standard error", "Unit", "How"), rows)
 
 
@@ -165,29 +141,8 @@ def _value(row: ErrorRow) -> str:
     """Write a figure; a chance that no draw or every draw shows is not claimed to be nought or one."""
     if row.unit != PROBABILITY or 0.0 < row.value < 1.0:
         return plain_figure(row.value)
-    bound = Z95 * row.standard_error
+    bound = NORMAL_95 * row.standard_error
     return f"under {bound:.2g}" if row.value == 0.0 else f"over {1.0 - bound:.4g}"
-
-
-def _limits(pack: QualityPack) -> Iterator[str]:
-    yield "## Limits"
-    yield ""
-    yield "Not modelled:"
-    yield ""
-    yield from (f"- {cell(row.choice)}: {cell(row.reason)}." for row in pack.decisions if row.in_force == NOT_MODELLED)
-    yield "\nForecasts are held against what came to pass with `sector-risk backtest`; that is not part of this pack."
-
-
-def _files(pack: QualityPack) -> Iterator[str]:
-    yield "## Files"
-    yield ""
-    yield from (f"- `{name}`: {what}" for name, what in FILES.items())
-
-
-def _sign_off(pack: QualityPack) -> Iterator[str]:
-    yield "## Sign-off"
-    yield ""
-    yield from ("| Who | Name | Date | Fit for the purpose above? |", "| --- | --- | --- | --- |", SIGNATURES)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

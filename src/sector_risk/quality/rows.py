@@ -1,8 +1,56 @@
-"""Rows of the tables of a quality pack; the fields are the columns of its CSV files."""
+"""Rows of the tables of a quality pack, whose fields are the columns of its files; and what a check finds."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from sector_risk.schema import MONEY
+
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError)
+"""What reading a damaged file may raise; `InputError` and faults of JSON are among them."""
+
+
+class CheckResult(NamedTuple):
+    """A figure, the limit that it is held against, and whether it is within."""
+
+    passed: bool
+    figure: float | str
+    limit: float | str
+    unit: str = ""
+    note: str = ""
+
+
+class NotRun(Exception):  # noqa: N818 (it is no error: a check does not apply)
+    """A check cannot be made of this forecast; the message says why."""
+
+
+def within(gap: float, limit: float, unit: str = MONEY, note: str = "") -> CheckResult:
+    """Hold a gap against a limit; what is no number is not within it.
+
+    >>> within(0.5, 1.0).passed, within(float("nan"), 1.0).passed
+    (True, False)
+    """
+    return CheckResult(bool(gap <= limit), float(gap), float(limit), unit, note)
+
+
+def none_of(faults: Iterable[str], unit: str) -> CheckResult:
+    """Pass if there are no faults, and name those that there are.
+
+    >>> none_of(["plan is missing"], "variables").note
+    'plan is missing'
+    """
+    named = list(faults)
+    return CheckResult(not named, float(len(named)), 0.0, unit, "; ".join(named))
+
+
+def worst(results: Iterable[CheckResult]) -> CheckResult:
+    """Of several results of one check, the first that failed, or else the first.
+
+    >>> worst([within(1.0, 2.0), within(3.0, 2.0)]).figure
+    3.0
+    """
+    every = list(results)
+    return next((result for result in every if not result.passed), every[0])
 
 
 class SettingRow(NamedTuple):
@@ -28,7 +76,7 @@ class DataRow(NamedTuple):
 
 
 class DecisionRow(NamedTuple):
-    """A modelling choice that is in force, or something that is not modelled."""
+    """A modelling choice that is in force."""
 
     choice: str
     in_force: str
@@ -80,7 +128,7 @@ class VersionRow(NamedTuple):
 
 
 class GapRow(NamedTuple):
-    """A table that could not be made, and why."""
+    """A table that damage kept from being made, and why."""
 
     table: str
     reason: str
