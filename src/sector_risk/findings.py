@@ -7,14 +7,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.allocation import allocate
+from sector_risk.allocation import shares_of
 from sector_risk.effects import waterfall
 from sector_risk.goals import switching_value
 from sector_risk.interventions import value_of_support
 from sector_risk.measures import deficit_counts, exceedance, rank_stability
 from sector_risk.readings import is_whole_sector
 from sector_risk.summary import summarise
-from sector_risk.swings import tornado
+from sector_risk.swings import swings_of
 from sector_risk.units import units_of
 
 __all__ = ["SUPPORT", "Findings", "find", "quantile"]
@@ -87,16 +87,16 @@ def quantile(rows: xr.Dataset, level: float) -> NDArray[Any]:
 
 def find(forecast: xr.Dataset) -> Findings:
     """Measure a forecast."""
-    trusts = forecast.sizes["trust"]
+    trusts, flow = forecast.sizes["trust"], waterfall(forecast)
     return Findings(
         forecast,
         summary=summarise(forecast),
         curve=exceedance(forecast),
         counts=deficit_counts(forecast),
         ranks=rank_stability(forecast, WORST if trusts >= 2 * WORST else max(1, trusts // 8)),
-        effects=waterfall(forecast),
-        shares=allocate(forecast),
-        swings=tornado(forecast),
+        effects=flow,
+        shares=shares_of(forecast, flow, 0.95),
+        swings=swings_of(flow, 0.1),
         needed=switching_value(forecast, (0.5, 0.9)),
         support=value_of_support(forecast, SUPPORT),
     )

@@ -1,19 +1,17 @@
 """Fifth question, how sure: Monte Carlo errors, how firm the list of the worst is, evidence, and gaps in the data."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sector_risk.chances import evidence_notes, few_draws
 from sector_risk.findings import Findings, quantile
 from sector_risk.html_report.record import mark_table
+from sector_risk.html_report.section import Section
 from sector_risk.html_report.tables import (
     Cell,
     Column,
-    Table,
     amount,
     chance,
     error,
-    number,
     points,
     table,
     text,
@@ -22,19 +20,10 @@ from sector_risk.html_report.tables import (
 from sector_risk.measures import SURE
 from sector_risk.readings import counted_draws, data_notes
 
-__all__ = ["Certainty", "certainty"]
+__all__ = ["certainty"]
 
 
-@dataclass(frozen=True)
-class Certainty:
-    """What the section shows."""
-
-    lead: tuple[str, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-
-
-def certainty(found: Findings) -> Certainty:
+def certainty(found: Findings) -> Section:
     """Errors of the main figures, evidence marks, and notes on the data."""
     attrs = found.forecast.attrs
     lead = (
@@ -45,27 +34,28 @@ def certainty(found: Findings) -> Certainty:
     columns = (Column("Figure"), "Value", "Monte Carlo error (95%)")
     errors = table("How far chance in the draws may move the main figures", columns, _errors(found))
     evidence = (*evidence_notes(found.forecast), *few_draws(found.forecast))
-    return Certainty((lead, *evidence), (errors, mark_table(attrs)), tuple(map(words, data_notes(attrs))))
+    return Section((lead, *evidence), tables=(errors, mark_table(attrs)), notes=tuple(map(words, data_notes(attrs))))
 
 
 def _errors(found: Findings) -> Iterator[tuple[Cell, Cell, Cell]]:
     for level in ("sector", "nhs") if found.whole else ("sector",):
-        unit, name = found.one(level), found.one(level).unit.item()
+        unit = found.one(level)
+        name = found.who if level == "sector" else unit.unit.item()
         low_se = unit.position_quantile_se.sel(quantile=0.05, method="nearest").item()
         yield text(f"{name}: expected position, £m"), amount(unit["mean"].item()), error(unit.mean_se.item())
         yield text(f"{name}: 5% quantile, £m"), amount(quantile(unit, 0.05).item()), error(low_se)
         p = unit.p_breakeven.item()
         yield text(f"{name}: chance of breakeven"), chance(p, found.n_draws), _in_points(p, found.n_draws)
     counts, ranks = found.counts.sel(event="deficit"), found.ranks
-    yield text("Trusts in deficit, expected"), number(counts.count_mean.item(), 1), error(counts.count_mean_se.item())
+    yield text("Trusts in deficit, expected"), amount(counts.count_mean.item(), 1), error(counts.count_mean_se.item())
     yield (
         text(f"Trusts among the worst {found.worst_count} in {SURE:.0%} of draws or more"),
-        number(ranks.sure.item()),
+        amount(ranks.sure.item()),
         error(ranks.sure_se.item()),
     )
     yield (
         text(f"Per cent of the list of {found.worst_count} that are among the worst of a draw, expected"),
-        number(100 * ranks.expected_overlap.item()),
+        amount(100 * ranks.expected_overlap.item()),
         error(100 * ranks.expected_overlap_se.item()),
     )
 

@@ -1,15 +1,15 @@
 """Third question, what drives it: from plan to year end, what a bad driver costs, and where the spread comes from."""
 
 import math
-from dataclasses import dataclass
 
 from sector_risk.findings import Findings
-from sector_risk.html_report.pictures import Picture, picture
-from sector_risk.html_report.tables import Column, Table, amount, error, number, table, text
+from sector_risk.html_report.pictures import picture
+from sector_risk.html_report.section import Section
+from sector_risk.html_report.tables import Column, Table, amount, error, table, text
 from sector_risk.plots import plot_shares, plot_tornado, plot_waterfall
 from sector_risk.readings import effect_label
 
-__all__ = ["Drivers", "drivers"]
+__all__ = ["drivers"]
 
 LEAD = (
     "Mean effects lead from the plan to the expected year end. Which effects make the year uncertain is another "
@@ -20,21 +20,12 @@ TALL = (3.9, 4.9)
 """Inches, wide and narrow: where it is narrow, names of effects stand above their bars."""
 
 
-@dataclass(frozen=True)
-class Drivers:
-    """What the section shows."""
-
-    lead: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-    beside: Table
-
-
-def drivers(found: Findings) -> Drivers:
+def drivers(found: Findings) -> Section:
     """Waterfall, tornado and shares of variance of the provider sector."""
     flow = picture("waterfall", lambda ax: plot_waterfall(found.forecast, ax), _effects(found), TALL)
     swings = picture("tornado", lambda ax: plot_tornado(found.swings, ax), _swings(found), TALL)
     shares = picture("shares", lambda ax: plot_shares(found.shares, ax), None, TALL)
-    return Drivers((LEAD,), (flow, swings, shares), _shares(found))
+    return Section((LEAD,), (flow, swings, shares), beside=_shares(found))
 
 
 def _swings(found: Findings) -> Table:
@@ -86,7 +77,7 @@ def _shares(found: Findings) -> Table:
             text(effect_label(str(at.effect.item()))),
             amount(at.sd_by_effect.item(), 1),
             error(at.sd_by_effect_se.item()),
-            number(100 * at.sd_by_effect.item() / sd, 1),
+            amount(100 * at.sd_by_effect.item() / sd, 1),
             amount(-at.tail_value_at_risk_by_effect.item()),
             error(at.tail_value_at_risk_by_effect_se.item()),
         )

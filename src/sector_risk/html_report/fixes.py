@@ -1,10 +1,9 @@
 """Fourth question, what would fix it: money that would bring balance, and the trusts where a pound does most."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from sector_risk.findings import SUPPORT, Findings
+from sector_risk.html_report.section import Section
 from sector_risk.html_report.tables import (
     Cell,
     Column,
@@ -13,7 +12,6 @@ from sector_risk.html_report.tables import (
     chance,
     error,
     named,
-    number,
     points,
     table,
     text,
@@ -21,33 +19,25 @@ from sector_risk.html_report.tables import (
 from sector_risk.readings import pounds
 from sector_risk.units import SECTOR
 
-__all__ = ["Fixes", "fixes"]
+__all__ = ["fixes"]
 
 LISTED = 15
 
 
-@dataclass(frozen=True)
-class Fixes:
-    """What the section shows."""
-
-    lead: tuple[str, ...]
-    tables: tuple[Table, ...]
-
-
-def fixes(found: Findings) -> Fixes:
+def fixes(found: Findings) -> Section:
     """Money for breakeven by sector and region, and the trusts where support does most."""
     needed = found.needed.sel(unit=SECTOR).switching_value
     even, sure = (_more(needed.sel(probability=p).item()) for p in (0.5, 0.9))
     lead = (
-        f"With {even}, paid whatever happens, the provider sector would have an even chance of breakeven; with {sure}, "
-        "a chance of 90%."
+        f"{found.who} would have an even chance of breakeven with {even}, paid whatever happens, and a chance of 90% "
+        f"with {sure}."
     )
     value, chosen = found.support, int(found.support.chosen.sum())
     most = (
         f"£{SUPPORT:g}m at each of the {chosen} trusts that make most of it, {pounds(value.chosen_cost.item())} in "
         f"all, would remove {pounds(value.chosen_removed.item())} of expected deficits."
     )
-    return Fixes((lead, most), (_switching(found), _support(found)))
+    return Section((lead, most), tables=(_switching(found), _support(found)))
 
 
 def _more(needed: float) -> str:
@@ -75,7 +65,7 @@ def _switching_row(found: Findings, place: int) -> list[Cell]:
     unit, p = found.needed.isel(unit=place), found.summary.p_breakeven.values[place]
     sums = zip(unit.switching_value.values, unit.switching_value_se.values, strict=True)
     return [
-        text(unit.unit.item()),
+        text(found.who if unit.level.item() == "sector" else unit.unit.item()),
         chance(p, found.n_draws),
         points(p, found.n_draws),
         *(cell for value, se in sums for cell in (amount(value), error(se))),
@@ -106,11 +96,11 @@ def _support_row(found: Findings, place: int) -> list[Cell]:
     return [
         named(trust.unit.item(), trust.name.item()),
         chance(trust.p_breakeven.item(), found.n_draws),
-        number(100 * value.p_breakeven_rise.item(), 1),
+        amount(100 * value.p_breakeven_rise.item(), 1),
         error(100 * value.p_breakeven_rise_se.item()),
         amount(value.expected_deficit.item(), 1),
         amount(value.deficit_removed.item(), 2),
         error(value.deficit_removed_se.item(), 2),
-        number(value.pounds_per_pound.item(), 2),
+        amount(value.pounds_per_pound.item(), 2),
         error(value.pounds_per_pound_se.item(), 2),
     ]

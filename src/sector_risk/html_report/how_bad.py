@@ -1,19 +1,20 @@
 """First question, how bad it can get: the year by month, the year end, the whole NHS, and trusts in deficit."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sector_risk.effects import mean_error
 from sector_risk.findings import Findings, quantile
-from sector_risk.html_report.pictures import Picture, picture
+from sector_risk.html_report.pictures import picture
+from sector_risk.html_report.section import Section
 from sector_risk.html_report.tables import Cell, Column, Table, amount, chance, error, points, table, text
 from sector_risk.plots import plot_balance, plot_deficit_counts, plot_exceedance, plot_fan
+from sector_risk.readings import balance
+from sector_risk.summary import mean_error
 
-__all__ = ["HowBad", "how_bad"]
+__all__ = ["how_bad"]
 
 MONTHS = (
     *("April", "May", "June", "July", "August", "September"),
@@ -27,31 +28,20 @@ EVENTS = {
 RANGE = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-@dataclass(frozen=True)
-class HowBad:
-    """What the section shows."""
-
-    lead: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-    balance: Table
-
-
-def how_bad(found: Findings) -> HowBad:
+def how_bad(found: Findings) -> Section:
     """The sector by month and at the year end, the whole NHS, and trusts in deficit."""
     forecast = found.forecast
     fan = picture("fan", lambda ax: plot_fan(forecast, ax), _months(found))
     curve = picture("exceedance", lambda ax: plot_exceedance(found.curve, ax), _curve(found))
     counts = picture("counts", lambda ax: plot_deficit_counts(found.counts, ax), _counts(found))
     nhs = [picture("nhs", lambda ax: plot_balance(forecast, ax), None)] if found.whole else []
-    return HowBad(_lead(found), (fan, curve, *nhs, counts), _balance(found))
+    return Section(_lead(found), (fan, curve, *nhs, counts), tables=(_balance(found),))
 
 
 def _lead(found: Findings) -> tuple[str, ...]:
     sector = found.one("sector").sel(confidence=0.95, method="nearest")
-    worst, tail = (amount(sector[name].item()).text for name in ("value_at_risk", "tail_value_at_risk"))
-    return (
-        f"In the worst twentieth of draws the provider sector's deficit is £{worst}m or more, and £{tail}m on average.",
-    )
+    worst, tail = (balance(-sector[name].item()) for name in ("value_at_risk", "tail_value_at_risk"))
+    return (f"{found.who} ends the worst twentieth of draws with {worst} or worse, with {tail} on average.",)
 
 
 def _curve(found: Findings) -> Table:
@@ -86,18 +76,18 @@ def _months(found: Findings) -> Table:
         (text(MONTHS[month - 1], order=int(month)), amount(plan), *map(amount, row))
         for month, plan, row in zip(found.forecast.month.values, plans, values, strict=True)
     )
-    return table("Provider sector, year to date after support, £m", columns, rows)
+    return table(f"{found.who}, year to date after support, £m", columns, rows)
 
 
 def _balance(found: Findings) -> Table:
     """What adds up to the position of the whole NHS."""
     columns = (Column("£m"), "Plan", "Expected", "±", "5%", "95%", "Chance of breakeven", "± points")
-    caption = "Provider sector and whole NHS" if found.whole else "Provider sector"
+    caption = f"{found.who} and the whole NHS" if found.whole else found.who
     return table(f"{caption} at the year end (±: Monte Carlo error at 95%)", columns, _balance_rows(found))
 
 
 def _balance_rows(found: Findings) -> Iterator[list[Cell]]:
-    yield _unit_row(found, "sector", "Provider sector, after support")
+    yield _unit_row(found, "sector", f"{found.who}, after support")
     if not found.whole:
         return
     actions = found.forecast.central_action

@@ -6,15 +6,16 @@ import xarray as xr
 
 from sector_risk.answers import Answer, five_answers
 from sector_risk.findings import Findings, find
-from sector_risk.html_report.certainty import Certainty, certainty
-from sector_risk.html_report.drivers import Drivers, drivers
-from sector_risk.html_report.fixes import Fixes, fixes
-from sector_risk.html_report.how_bad import HowBad, how_bad
+from sector_risk.html_report.certainty import certainty
+from sector_risk.html_report.drivers import drivers
+from sector_risk.html_report.fixes import fixes
+from sector_risk.html_report.how_bad import how_bad
 from sector_risk.html_report.record import Record, record
-from sector_risk.html_report.tables import amount, words
+from sector_risk.html_report.section import Section
+from sector_risk.html_report.tables import words
 from sector_risk.html_report.whose import Whose, whose
-from sector_risk.html_report.years import Years, years
-from sector_risk.readings import counted_draws, rules_in_force
+from sector_risk.html_report.years import years
+from sector_risk.readings import balance, counted_draws, pounds, rules_in_force
 
 __all__ = ["Link", "Page", "page_of"]
 
@@ -40,12 +41,12 @@ class Page:
     about: str
     answers: tuple[tuple[Answer, str], ...]
     contents: tuple[Link, ...]
-    how_bad: HowBad
+    how_bad: Section
     whose: Whose
-    drivers: Drivers
-    fixes: Fixes
-    certainty: Certainty
-    years: Years | None
+    drivers: Section
+    fixes: Section
+    certainty: Section
+    years: Section | None
     record: Record
 
 
@@ -82,12 +83,8 @@ def _verdict(found: Findings) -> str:
     """What is expected, beside the plan."""
     sector = found.one("sector")
     expected, plan = sector["mean"].item(), sector.plan.item()
-    against = f"£{amount(abs(expected - plan)).text}m {'worse' if expected < plan else 'better'} than plan"
-    return f"Expect a {_balance(expected)} of the provider sector, {against} (a {_balance(plan)})."
-
-
-def _balance(position: float) -> str:
-    return f"{'deficit' if position < 0 else 'surplus'} of £{amount(abs(position)).text}m"
+    against = f"{pounds(abs(expected - plan))} {'worse' if expected < plan else 'better'} than plan"
+    return f"{found.who} is expected to end the year with {balance(expected)}, {against} ({balance(plan)})."
 
 
 def _about(found: Findings) -> str:

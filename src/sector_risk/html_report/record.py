@@ -9,7 +9,7 @@ from typing import Any
 from sector_risk.assumptions import CONFIDENCE, LogRow
 from sector_risk.evidence_log import assumption_rows, rule_rows
 from sector_risk.findings import Findings
-from sector_risk.html_report.tables import Cell, Column, Table, number, table, text
+from sector_risk.html_report.tables import Cell, Column, Table, amount, table, text
 from sector_risk.readings import effect_label, regime_name
 
 __all__ = ["Record", "mark_table", "record"]
@@ -47,7 +47,7 @@ def mark_table(attrs: Mapping[Hashable, Any]) -> Table:
     """How many assumptions and settings of rules carry each mark of evidence."""
     counts = [Counter(row.confidence for row in rows) for rows in (assumption_rows(attrs), rule_rows(attrs))]
     columns = (Column("Mark"), Column("What it means", "text"), "Assumptions", "Settings of rules")
-    rows = ((text(m), text(meaning), *(number(count[m]) for count in counts)) for m, meaning in CONFIDENCE.items())
+    rows = ((text(m), text(meaning), *(amount(count[m]) for count in counts)) for m, meaning in CONFIDENCE.items())
     return table("How well the assumptions are known", columns, rows)
 
 

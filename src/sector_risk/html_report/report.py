@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import xarray as xr
 
-from sector_risk.faults import raise_if_any
+from sector_risk.faults import Fault, raise_if_any
 from sector_risk.files import check_target, written_beside
 from sector_risk.projection_summary import NEEDED as NEEDED_OF_YEARS
 from sector_risk.projection_summary import projection_faults
@@ -24,18 +25,23 @@ NEEDED = (
     "support",
     "contribution",
     "sector_position",
+    "sector_position_before_support",
     "sector_ytd",
     "sector_plan_ytd",
     "nhs_position",
     "central_action",
     "central_effect",
     "deficit_count",
+    "gross_deficit",
     "plan",
     "planned_support",
     "control_total",
     "efficiency_plan",
     "turnover",
+    *("name", "region", "trust_type", "system", "driver", "month", "action"),
 )
+SAID = ("regime", "filled", "left_out", "not_used_yet")
+"""Attributes that say what a forecast or a projection rests on."""
 
 
 def write_report(forecast: xr.Dataset, path: str | os.PathLike[str], *, projection: xr.Dataset | None = None) -> Path:
@@ -79,9 +85,11 @@ def write_report(forecast: xr.Dataset, path: str | os.PathLike[str], *, projecti
     """
     _require()
     target = check_target(path, (".html",))
-    check_forecast(forecast, NEEDED, "write_report(forecast, path, projection=...)")
+    unsaid = _unsaid(forecast, "forecast", ("assumptions", *SAID))
+    check_forecast(forecast, NEEDED, "write_report(forecast, path, projection=...)", unsaid)
     if projection is not None:
-        raise_if_any(projection_faults(projection, NEEDED_OF_YEARS, "the argument forecast"))
+        faults = projection_faults(projection, (*NEEDED_OF_YEARS, "year"), "the argument forecast")
+        raise_if_any([*faults, *_unsaid(projection, "projection", SAID)])
     page = render(forecast, projection)
     with written_beside(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -116,6 +124,14 @@ def unbroken(sentence: str) -> str:
     ['2212', '2060', 'a3']
     """
     return sentence.replace("\N{MINUS SIGN}£", "\N{MINUS SIGN}\N{WORD JOINER}£")
+
+
+def _unsaid(result: xr.Dataset, place: str, needed: Iterable[str]) -> Iterator[Fault]:
+    """One fault for all attributes that are missing."""
+    missing = ", ".join(name for name in needed if name not in result.attrs)
+    if missing:
+        remedy = "Give what simulate, condition, project or a file of theirs gave, with its attributes."
+        yield Fault(place, "made by hand or edited: attributes are missing", missing, remedy)
 
 
 def _require() -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sector_risk.chances import chance_error, probability
+from sector_risk.chances import NORMAL_95, chance_error, probability
 from sector_risk.readings import NO_FIGURE, money
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "chance",
     "error",
     "named",
-    "number",
     "points",
     "table",
     "text",
@@ -104,7 +103,7 @@ def words(value: object) -> str:
 
 
 def amount(value: float, decimals: int = 0) -> Cell:
-    """GBP million; nought has no sign, and what is not there is a dash.
+    """A figure, most often GBP million; nought has no sign, and what is not there is a dash.
 
     >>> amount(-1234.5).text, amount(float("nan")).order
     ('−1,234', '')
@@ -118,7 +117,7 @@ def error(value: float, decimals: int = 1) -> Cell:
     >>> error(1.0).text
     '±2.0'
     """
-    return Cell(NO_FIGURE if math.isnan(value) else f"±{money(1.96 * value, decimals)}", _order(value))
+    return Cell(NO_FIGURE if math.isnan(value) else f"±{money(NORMAL_95 * value, decimals)}", _order(value))
 
 
 def chance(share: float, n_draws: int) -> Cell:
@@ -138,11 +137,6 @@ def points(share: float, n_draws: int) -> Cell:
     """
     said = NO_FIGURE if math.isnan(share) else f"±{chance_error(share, n_draws).removesuffix(' points')}"
     return Cell(said.replace("±under ", "<"))
-
-
-def number(value: float, decimals: int = 0) -> Cell:
-    """A number that is not money."""
-    return amount(value, decimals)
 
 
 def table(caption: str, columns: Sequence[Column | str], rows: Iterable[Sequence[Cell]]) -> Table:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from sector_risk.chances import NORMAL_95
 from sector_risk.findings import Findings, quantile
 from sector_risk.html_report.scale import Scale
 from sector_risk.html_report.tables import (
@@ -23,7 +24,7 @@ from sector_risk.html_report.tables import (
     words,
 )
 from sector_risk.measures import SURE
-from sector_risk.readings import pounds, worst_total
+from sector_risk.readings import balance, pounds, worst_total
 
 __all__ = ["Choice", "Tile", "Whose", "whose"]
 
@@ -96,10 +97,10 @@ def whose(found: Findings) -> Whose:
 
 def _lead(found: Findings) -> str:
     count, sure = found.worst_count, int(found.ranks.sure)
-    worst = amount(-float(worst_total(found.forecast, count).mean())).text
+    worst = balance(float(worst_total(found.forecast, count).mean()))
     return (
-        f"The {count} worst trusts of a draw have deficits of £{worst}m together, on average. {sure} trusts are among "
-        f"them in {SURE:.0%} of draws or more; who the others are differs from draw to draw."
+        f"The {count} worst trusts of a draw end with {worst} together, on average. {sure} trusts are among them in "
+        f"{SURE:.0%} of draws or more; who the others are differs from draw to draw."
     )
 
 
@@ -169,7 +170,7 @@ def _league_note(found: Findings) -> str:
         "Year-end position after support. Bar: from the 5% to the 95% quantile of draws; blue line: median; dashed "
         "black line: plan; grey line: breakeven. Below plan: before support. Monte Carlo error (95%): at most "
         f"{error(trusts.mean_se.max().item(), 2).text} on an expected position and "
-        f"{100 * 1.96 * trusts.p_deficit_se.max().item():.1f} points on a chance."
+        f"{100 * NORMAL_95 * trusts.p_deficit_se.max().item():.1f} points on a chance."
     )
 
 

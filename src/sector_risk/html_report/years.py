@@ -1,10 +1,9 @@
 """The years ahead: the sector's path, trusts in deficit, and the milestones."""
 
-from dataclasses import dataclass
-
 import xarray as xr
 
-from sector_risk.html_report.pictures import Picture, picture
+from sector_risk.html_report.pictures import picture
+from sector_risk.html_report.section import Section
 from sector_risk.html_report.tables import (
     Cell,
     Column,
@@ -12,7 +11,6 @@ from sector_risk.html_report.tables import (
     amount,
     chance,
     error,
-    number,
     points,
     table,
     text,
@@ -22,24 +20,14 @@ from sector_risk.plots import plot_count_by_year, plot_position_by_year
 from sector_risk.projection_summary import summarise_projection
 from sector_risk.readings import data_notes, regime_name
 
-__all__ = ["Years", "years"]
+__all__ = ["years"]
 
 
-@dataclass(frozen=True)
-class Years:
-    """What the section shows."""
-
-    lead: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-
-
-def years(projection: xr.Dataset) -> Years:
+def years(projection: xr.Dataset) -> Section:
     """Show a projection: pictures by year, a table of the years, and the milestones."""
     summary = summarise_projection(projection)
     by_year = _by_year(summary, projection)
-    return Years(
+    return Section(
         lead=(
             f"Each year follows from the one before, under the rules of {regime_name(projection.attrs)}. How income, "
             "costs and demand grow is assumed, much of it by judgement: the further off, the less sure.",
@@ -67,7 +55,7 @@ def _by_year(summary: xr.Dataset, projection: xr.Dataset) -> Table:
         "Support paid, £m",
     )
     rows = (_year_row(summary.isel(year=i), projection.sizes["draw"]) for i in range(summary.sizes["year"]))
-    return table("Provider sector by year, expected unless said (±: Monte Carlo error at 95%)", columns, rows)
+    return table("All trusts together by year, expected unless said (±: Monte Carlo error at 95%)", columns, rows)
 
 
 def _year_row(year: xr.Dataset, n: int) -> list[Cell]:
@@ -81,7 +69,7 @@ def _year_row(year: xr.Dataset, n: int) -> list[Cell]:
         amount(high),
         chance(p, n),
         points(p, n),
-        number(year.deficit_count_mean.item()),
+        amount(year.deficit_count_mean.item()),
         amount(year.underlying_mean.item()),
         amount(year.support_mean.sum().item()),
     ]
@@ -91,7 +79,7 @@ def _counts(summary: xr.Dataset) -> Table:
     levels = summary["quantile"].values
     columns: list[Column | str] = [Column("Year"), "Expected", *(f"{100 * level:g}%" for level in levels)]
     rows = (
-        (text(year), number(mean, 1), *map(number, values))
+        (text(year), amount(mean, 1), *map(amount, values))
         for year, mean, values in zip(
             summary.year.values,
             summary.deficit_count_mean.values,
