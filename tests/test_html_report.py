@@ -738,3 +738,34 @@ def test_a_missing_library_is_named(forecast, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "find_spec", lambda name: None if name == "jinja2" else object())
     with pytest.raises(ImportError, match=r"needs jinja2; install with: pip install 'sector-risk\[report\]'"):
         write_report(forecast, tmp_path / "page.html")
+
+
+def test_a_projection_of_other_trusts_or_another_year_is_refused(forecast, projection, tmp_path):
+    fewer, later = projection.isel(trust=slice(3)), projection.isel(year=slice(1, None))
+    for other, message in ((fewer, "of other trusts than the forecast"), (later, "begins in 2019-20")):
+        with pytest.raises(sr.InputError, match=message):
+            sr.write_report(forecast, tmp_path / "report.html", projection=other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_regions_of_a_part_of_the_country_stand_side_by_side(tmp_path):
+    panel = sr.load_case("england-2018-19")
+    part = panel.isel(trust=np.isin(panel["region"].values, ["London", "Midlands"]))
+    page = sr.write_report(sr.simulate(part, n_draws=50), tmp_path / "report.html").read_text(encoding="utf-8")
+    tiles = page[page.index('<ul class="tiles') :].split("</ul>")[0]
+    assert "London" in tiles
+    assert "Midlands" in tiles
+    assert "grid-area" not in tiles
+    assert 'style="grid-area' in sr.write_report(sr.simulate(panel, n_draws=50), tmp_path / "whole.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_what_plans_leave_out_is_said(page):
+    assert any("leave out £391m of support" in note for note in page.certainty.notes)
+
+
+def test_errors_are_said_to_be_too_small_where_draws_are_alike(forecast):
+    sets = forecast.assign_coords(parameter_set=("draw", np.arange(forecast.sizes["draw"]) % 20))
+    sets.attrs["parameter_sets"] = 20
+    assert any("Errors in the tables take draws as independent" in line for line in page_of(sets, None).certainty.lead)

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 import xarray as xr
 
 from sector_risk.parameter_draws import widths
-from sector_risk.readings import NO_FIGURE, counted_draws, money, pounds
+from sector_risk.readings import NO_FIGURE, counted_draws, money, plan_after_support, pounds, sector_plan
 from sector_risk.units import SECTOR
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "error_note",
     "evidence_notes",
     "few_draws",
+    "held_support",
     "mean_error_of_sector",
     "points_of_error",
     "probability",
@@ -143,6 +144,18 @@ def mean_error_of_sector(forecast: xr.Dataset) -> float:
         return math.nan
     of_particles = SEEN_ERROR * float(position.std(ddof=1)) if "months_seen" in forecast else 0.0
     return math.hypot(float(alike.std(ddof=1)) / math.sqrt(n), of_particles)
+
+
+def held_support(forecast: xr.Dataset) -> Iterable[str]:
+    """Say what the sector's plan holds and the plans of its trusts and regions leave out, if anything.
+
+    >>> import sector_risk as sr
+    >>> list(held_support(sr.simulate(sr.load_case("england-2018-19"), n_draws=2)))
+    ["Trusts' and regions' plans leave out £391m of support that was offered and not agreed."]
+    """
+    held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
+    if held > 0.5:
+        yield f"Trusts' and regions' plans leave out {pounds(held)} of support that was offered and not agreed."
 
 
 def few_draws(result: xr.Dataset) -> Iterable[str]:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sector_risk.chances import error_note, evidence_notes, few_draws, probability
+from sector_risk.chances import error_note, evidence_notes, few_draws, held_support, probability
 from sector_risk.effects import waterfall
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.readings import (
@@ -216,9 +216,7 @@ def _notes(forecast: xr.Dataset, summary: xr.Dataset) -> Iterable[str]:
     yield from evidence_notes(forecast)
     if forecast.sizes["draw"] > 1 and "parameter_set" not in forecast.coords:
         yield error_note(sector.mean_se.item(), sector.p_deficit.item(), forecast.sizes["draw"])
-    held = sector_plan(forecast) - plan_after_support(forecast).sum().item()
-    if held > 0.5:
-        yield f"Trusts' and regions' plans leave out {money(held)} of support that was offered and not agreed."
+    yield from held_support(forecast)
     yield from data_notes(forecast.attrs, brief=True)
 
 

@@ -185,7 +185,8 @@ def simulate_until(
     -----
     InputWarning
         If `max_draws` is reached before the targets: with the draws that they would need. Where months are seen: all
-        draws rest on the same particles, and what that leaves open no number of draws makes smaller. And as `simulate`, each run.
+        draws rest on the same particles, and what that leaves open no number of draws makes smaller. And as
+        `simulate`, each run.
 
     Examples
     --------

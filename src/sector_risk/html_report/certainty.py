@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sector_risk.chances import evidence_notes, few_draws
+from sector_risk.chances import NORMAL_95, evidence_notes, few_draws, held_support, mean_error_of_sector
 from sector_risk.findings import Findings, quantile
 from sector_risk.html_report.record import mark_table
 from sector_risk.html_report.section import Section
@@ -18,7 +18,7 @@ from sector_risk.html_report.tables import (
     words,
 )
 from sector_risk.measures import SURE
-from sector_risk.readings import counted_draws, data_notes
+from sector_risk.readings import counted_draws, data_notes, pounds
 
 __all__ = ["certainty"]
 
@@ -33,8 +33,19 @@ def certainty(found: Findings) -> Section:
     )
     columns = (Column("Figure"), "Value", "Monte Carlo error (95%)")
     errors = table("How far chance in the draws may move the main figures", columns, _errors(found))
-    evidence = (*evidence_notes(found.forecast), *few_draws(found.forecast))
-    return Section((lead, *evidence), tables=(errors, mark_table(attrs)), notes=tuple(map(words, data_notes(attrs))))
+    evidence = (*_alike(found), *evidence_notes(found.forecast), *few_draws(found.forecast))
+    notes = (*held_support(found.forecast), *data_notes(attrs))
+    return Section((lead, *evidence), tables=(errors, mark_table(attrs)), notes=tuple(map(words, notes)))
+
+
+def _alike(found: Findings) -> Iterator[str]:
+    """Say so where errors in the tables are too small, for draws are not independent."""
+    if "parameter_set" in found.forecast.coords or "months_seen" in found.forecast:
+        whole = pounds(NORMAL_95 * mean_error_of_sector(found.forecast))
+        yield (
+            "Errors in the tables take draws as independent. These are not, for they share parameters or what was seen "
+            f"of the year: the expected year end of all trusts together is within ±{whole}."
+        )
 
 
 def _errors(found: Findings) -> Iterator[tuple[Cell, Cell, Cell]]:

@@ -90,6 +90,7 @@ def write_report(forecast: xr.Dataset, path: str | os.PathLike[str], *, projecti
     if projection is not None:
         faults = projection_faults(projection, (*NEEDED_OF_YEARS, "year"), "the argument forecast")
         raise_if_any([*faults, *_unsaid(projection, "projection", SAID)])
+        raise_if_any(_other_faults(forecast, projection))
     page = render(forecast, projection)
     with written_beside(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -132,6 +133,17 @@ def _unsaid(result: xr.Dataset, place: str, needed: Iterable[str]) -> Iterator[F
     if missing:
         remedy = "Give what simulate, condition, project or a file of theirs gave, with its attributes."
         yield Fault(place, "made by hand or edited: attributes are missing", missing, remedy)
+
+
+def _other_faults(forecast: xr.Dataset, projection: xr.Dataset) -> Iterator[Fault]:
+    """Faults of a projection that is not of the forecast's trusts and year."""
+    remedy = "Project the panel that the forecast was made from."
+    if set(forecast["trust"].values) != set(projection["trust"].values):
+        came = f"{projection.sizes['trust']} trusts, not the forecast's {forecast.sizes['trust']}"
+        yield Fault("projection", "of other trusts than the forecast", came, remedy, variable="trust")
+    first, year = str(projection["year"].values[0]), str(forecast.attrs.get("year", ""))
+    if year and year != first:
+        yield Fault("projection", f"begins in {first}, and the forecast is of", year, remedy, variable="year")
 
 
 def _require() -> None:

@@ -18,7 +18,7 @@ from sector_risk.html_report.tables import (
 )
 from sector_risk.plots import plot_count_by_year, plot_position_by_year
 from sector_risk.projection_summary import summarise_projection
-from sector_risk.readings import data_notes, regime_name
+from sector_risk.readings import counted_draws, data_notes, regime_name
 
 __all__ = ["years"]
 
@@ -30,7 +30,9 @@ def years(projection: xr.Dataset) -> Section:
     return Section(
         lead=(
             f"Each year follows from the one before, under the rules of {regime_name(projection.attrs)}. How income, "
-            "costs and demand grow is assumed, much of it by judgement: the further off, the less sure.",
+            "costs and demand grow is assumed, much of it by judgement: the further off, the less sure. "
+            f"{counted_draws(projection.sizes['draw'])}, seed {projection.attrs.get('seed', 'not stated')}: with other "
+            "rules or draws than the forecast's, the first year differs from it.",
         ),
         pictures=(
             picture("position-by-year", lambda ax: plot_position_by_year(projection, ax), None),
