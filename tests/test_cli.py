@@ -628,7 +628,8 @@ class TestEvidence:
         path, saved = self.seen(tmp_path), tmp_path / "f.nc"
         result = run("forecast", path, "--through-month", 6, "--draws", 60, "-o", saved)
         assert result.exit_code == 0, result.output
-        assert "2 of 2 trusts have reported, the last month 6, −£4m against plan to date" in result.output
+        said = " ".join(result.output.split())  # lines are wrapped
+        assert "2 of 2 trusts have reported, the last month 6, −£4m against plan to date" in said
         assert sector_risk.open_forecast(saved)["months_seen"].values.tolist() == [6, 6]
 
     def test_with_nothing_seen_it_is_the_usual_forecast(self, tmp_path):
