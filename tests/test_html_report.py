@@ -735,7 +735,7 @@ def test_a_page_that_fails_leaves_an_earlier_one(forecast, tmp_path, monkeypatch
 
 
 def test_a_missing_library_is_named(forecast, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "find_spec", lambda name: None if name == "jinja2" else object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jinja2" else object())
     with pytest.raises(ImportError, match=r"needs jinja2; install with: pip install 'sector-risk\[report\]'"):
         write_report(forecast, tmp_path / "page.html")
 

@@ -13,7 +13,7 @@ PACKAGE = Path(sector_risk.__file__).parent
 
 # A module may import from its own part and from every earlier line; never from its own line or a later one.
 LAYERS = (
-    ("schema", "faults", "kernels", "progress"),
+    ("schema", "faults", "extras", "kernels", "progress"),
     ("marginal",),
     ("settings",),
     ("panel", "assumptions", "regimes"),

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sector_risk.cli.interrupt import INTERRUPT
+from sector_risk.extras import need
 from sector_risk.faults import InputError, InputWarning
 
 if TYPE_CHECKING:
@@ -134,15 +135,6 @@ def check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise click.BadParameter(str(error), param_hint=option) from None
     except OSError as error:
         raise click.BadParameter(f"cannot write {path}: {readable(error)}", param_hint=option) from None
-
-
-def need(what: str, extra: str, *packages: str) -> None:
-    """Say what to install where something cannot be made."""
-    from importlib.util import find_spec
-
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise ImportError(f"{what} needs {' and '.join(missing)}; install with: pip install 'sector-risk[{extra}]'")
 
 
 def read_assumptions(path: Path | None) -> "Assumptions | Calibration":

@@ -4,11 +4,11 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import xarray as xr
 
+from sector_risk.extras import need
 from sector_risk.faults import Fault, raise_if_any
 from sector_risk.files import check_target, written_beside
 from sector_risk.projection_summary import NEEDED as NEEDED_OF_YEARS
@@ -83,7 +83,7 @@ def write_report(forecast: xr.Dataset, path: str | os.PathLike[str], *, projecti
     ...     "How bad can it get?" in path.read_text(encoding="utf-8")
     True
     """
-    _require()
+    need("a report", "report", "jinja2", "matplotlib")
     target = check_target(path, (".html",))
     unsaid = _unsaid(forecast, "forecast", ("assumptions", *SAID))
     check_forecast(forecast, NEEDED, "write_report(forecast, path, projection=...)", unsaid)
@@ -144,10 +144,3 @@ def _other_faults(forecast: xr.Dataset, projection: xr.Dataset) -> Iterator[Faul
     first, year = str(projection["year"].values[0]), str(forecast.attrs.get("year", ""))
     if year and year != first:
         yield Fault("projection", f"begins in {first}, and the forecast is of", year, remedy, variable="year")
-
-
-def _require() -> None:
-    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
-    if missing:
-        remedy = "pip install 'sector-risk[report]'"
-        raise ImportError(f"a report needs {' and '.join(missing)}; install with: {remedy}")
