@@ -153,13 +153,15 @@ def _fatten(tail: Any, table: Any, degrees: Any, z: Any) -> None:
     half = np.float32(CELLS / 2)
     for j in range(z.size):
         t = tail[j] * z[j]
-        z[j] = interpolate(table, (t / np.sqrt(degrees + t * t) + _ONE) * half)
+        z[j] = (t / np.sqrt(degrees + t * t) + _ONE) * half
+    interpolate(table, z)
 
 
 @step
 def _apply_marginal(offset: Any, scale: Any, table: Any, z: Any) -> None:
+    look_up(table, z)
     for j in range(z.size):
-        z[j] = offset + scale * look_up(table, z[j])
+        z[j] = offset + scale * z[j]
 
 
 @step
@@ -337,6 +339,15 @@ def _move_as_seen(
 
 
 @step
+def _build_pressure(i: Any, m: Any, k: Any, year: Any, values: Any, walked: Any, extra: Any, pressure: Any) -> None:
+    """Pressure of month m from all drivers."""
+    savings_missing(m, k, year, values, walked, pressure)
+    pay_and_drift(m, year, values, pressure)
+    for u in range(extra.shape[0]):
+        add_to(pressure, extra[u, i, m])
+
+
+@step
 def _months(
     i: Any, k: Any, trusts: Any, year: Any, shared: Any, seen: Any, first_draw: Any, extra: Any, work: Any, out: Any
 ) -> None:
@@ -351,14 +362,12 @@ def _months(
             _move(i, m, m % 4 == 0, trusts, year, shared, first_draw, shocks, rate, walked)
         else:
             _move_as_seen(i, m, trusts, year, shared, seen, first_draw, shocks, rate, walked)
-        savings_missing(m, k, year, values, walked, pressure)
-        pay_and_drift(m, year, values, pressure)
-        for u in range(extra.shape[0]):
-            add_to(pressure, extra[u, i, m])
-        reported = out.quarter_variance[m // 3, i] if m % 3 == 2 else variance
-        _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
-        if m < out.sector_variance.shape[0]:
-            add_to(out.sector_variance[m], reported)
+        if m % 3 == 2 or m < out.sector_variance.shape[0]:  # nobody asks for the other months
+            _build_pressure(i, m, k, year, values, walked, extra, pressure)
+            reported = out.quarter_variance[m // 3, i] if m % 3 == 2 else variance
+            _cover(pressure, values[FLEXIBILITY], year.flexibility[m], year.keep_favourable, reported)
+            if m < out.sector_variance.shape[0]:
+                add_to(out.sector_variance[m], reported)
 
 
 @step

@@ -27,15 +27,25 @@ def grid() -> NDArray[np.float64]:
 
 
 @step
-def interpolate(table: Any, x: Any) -> Any:
-    """Value of a table of CELLS + 1 at x cells from its start, linear in between, held beyond its ends."""
-    x = min(max(x, _ZERO), _LAST)
-    cell = np.uint32(x)
-    below = table[cell]
-    return below + (x - np.float32(cell)) * (table[cell + np.uint32(1)] - below)
+def interpolate(table: Any, x: Any) -> None:
+    """Replace places in a table, in cells from its start, by its values there: linear in between, held beyond its ends.
+
+    Three loops: only the one in the middle, which reads the table, has to run one draw at a time.
+    """
+    below, above = np.empty_like(x), np.empty_like(x)
+    for j in range(x.size):
+        x[j] = min(max(x[j], _ZERO), _LAST)
+    for j in range(x.size):
+        cell = np.uint32(x[j])
+        below[j] = table[cell]
+        above[j] = table[cell + np.uint32(1)]
+    for j in range(x.size):
+        x[j] = below[j] + (x[j] - np.float32(np.uint32(x[j]))) * (above[j] - below[j])
 
 
 @step
-def look_up(table: Any, z: Any) -> Any:
-    """Quantile at latent z (float32 scalar)."""
-    return interpolate(table, (z + _Z_MAX) * _CELLS_PER_Z)
+def look_up(table: Any, z: Any) -> None:
+    """Replace latent Normals by the quantiles there."""
+    for j in range(z.size):
+        z[j] = (z[j] + _Z_MAX) * _CELLS_PER_Z
+    interpolate(table, z)
