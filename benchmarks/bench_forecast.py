@@ -11,7 +11,7 @@ import numpy_projection
 import sector_risk as sr
 from sector_risk import engine
 from sector_risk.panel import check_panel
-from sector_risk.simulation import plan_run
+from sector_risk.planned import plan_run
 
 SMOKE = os.environ.get("SECTOR_RISK_BENCH") == "smoke"
 SIZES = (800,) if SMOKE else (1_000, 10_000, 100_000)

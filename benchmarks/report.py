@@ -26,8 +26,8 @@ from sector_risk.kernels.random import normals_block
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.kernels.select import worst_block
 from sector_risk.panel import check_panel
+from sector_risk.planned import plan_run
 from sector_risk.run import Run
-from sector_risk.simulation import plan_run
 
 Job = Callable[[], object]
 PROGRAM = str(Path(sys.executable).with_name("sector-risk"))

@@ -12,8 +12,8 @@ import pytest
 
 import sector_risk as sr
 from sector_risk.fold import Fold
+from sector_risk.planned import plan_run
 from sector_risk.run import Draws
-from sector_risk.simulation import plan_run
 
 N_DRAWS = 2000
 Q1, Q2, Q3, YEAR_END = range(4)
@@ -34,7 +34,7 @@ def simulate_quarters(panel):
     assumptions, seed = sr.Assumptions(), 11
     run, _ = plan_run(panel, assumptions, "none", years=1, n_draws=N_DRAWS, seed=seed, by_trust=True)
     fold = Fold(run, N_DRAWS)
-    fold.run_block(Draws.empty(run), 0)
+    fold.run_block(Draws.empty(run), 0, 0)
     variance = fold.block.quarter_variance.astype(float)
     turnover = panel["turnover"].values[None, :, None]
     forecast = sr.simulate(panel, assumptions, n_draws=N_DRAWS, seed=seed)

@@ -13,12 +13,12 @@ from sector_risk.faults import InputError
 from sector_risk.kernels.pressure import SOURCES
 from sector_risk.panel.fill import NOT_STATED
 from sector_risk.panel.reconfigure import merge
+from sector_risk.planned import plan_run, run_draws
 from sector_risk.regimes import Regime
 from sector_risk.regimes.sustainability import SustainabilityFunding
 from sector_risk.sensitivity import sensitivity_indices
 from sector_risk.sensitivity.estimate import Tally, closed_index, less_chance, variance
 from sector_risk.sensitivity.partners import Pair, fresh_seed, given
-from sector_risk.simulation import plan_run, run_draws
 from sector_risk.units import NHS, SECTOR
 
 INDICES = ("first_order", "total", "shapley")

@@ -14,12 +14,13 @@ from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.fold import Fold
 from sector_risk.kernels.particles import FAVOURABLE, Reports
 from sector_risk.panel import check_panel
+from sector_risk.planned import Planned, plan_run
 from sector_risk.posterior import Posterior, learn
 from sector_risk.prepare import in_parts
 from sector_risk.regimes import Regime
 from sector_risk.reports import reports_of
 from sector_risk.run import Run
-from sector_risk.simulation import check_settings, plan_run, run_forecast, warn_of_idle_rules
+from sector_risk.simulation import check_settings, warn_of_idle_rules
 
 PROBES = 8
 """Draws in which rules are tried out."""
@@ -99,7 +100,7 @@ def condition(
     reports = reports_of(rows, run.prepared, assumptions, int(through_month))
     known = what_is_known(run, rows, reports, int(through_month), int(threads or default_threads()))
     run = replace(run, by_quarter=by_quarter, posterior=known)
-    forecast = run_forecast(run, chosen, panel, assumptions, (threads, block_size, progress))
+    forecast = Planned(run, chosen, panel, assumptions).forecast(threads, block_size, progress)
     return forecast.assign_attrs({"through_month": int(through_month)} | what_was_seen(reports)) if known else forecast
 
 

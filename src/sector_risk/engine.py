@@ -67,17 +67,17 @@ def run_blocks(
     progress: Progress | None = None,
 ) -> Draws:
     """Simulate all draws of a run; the result does not depend on threads or block size."""
-    n_draws = run.n_draws
-    block_size = min(block_size or even_block(n_draws, threads), n_draws)
+    draws = run.draws
+    block_size = min(block_size or even_block(len(draws), threads), len(draws))
     out = Draws.empty(run)
-    blocks = Blocks(range(0, n_draws, block_size), progress)
+    blocks = Blocks(draws[::block_size], progress)
 
     def work() -> None:
         fold = Fold(run, block_size)
         for first in blocks:
-            if n_draws - first < fold.size:
-                fold = Fold(run, n_draws - first)
-            fold.run_block(out, first)
+            if draws.stop - first < fold.size:
+                fold = Fold(run, draws.stop - first)
+            fold.run_block(out, first, first - draws.start)
 
     on_threads(work, blocks, min(threads, blocks.total))
     return out

@@ -27,9 +27,11 @@ class Fold:
         self.block = empty_block(run, size)
         self.underlying = np.empty_like(self.block.plan)
         self.parts = PartRows(run, self.block, self.underlying)
+        self.columns = slice(0, size)
 
-    def run_block(self, out: Draws, first: int) -> None:
-        """Run all years of the block that starts at draw `first`."""
+    def run_block(self, out: Draws, first: int, column: int) -> None:
+        """Run all years of the block that starts at draw `first`; results go to `out` from a column on."""
+        self.columns = slice(column, column + self.size)
         self.clear(first)
         for year in range(len(self.run.prepared.years)):
             self.run_year(out, year)
@@ -103,8 +105,7 @@ class Fold:
 
     def build_pressure(self, out: Draws, year: int) -> None:
         """Run the pressures of the year, part by part, and add the parts up."""
-        prepared, parts, first = self.run.prepared, self.parts, self.block.first_draw
-        columns = slice(first, first + self.size)
+        prepared, parts, first, columns = self.run.prepared, self.parts, self.block.first_draw, self.columns
         parts.plan_year(year)
         trusts = prepared.years[year].trusts
         trusts = trusts._replace(shock_sd=trusts.shock_sd * self.block.volatility[prepared.parts.trust])
@@ -112,18 +113,18 @@ class Fold:
         known = self.run.posterior if year == 0 else None
         seen = known.settle(first, self.factors, months) if known else None
         shared = share(prepared, year, first, self.factors, months)
-        target = parts.target(out, first)
+        target = parts.target(out, columns)
         extra = user_pressure(prepared, year, first, self.size)
         plans = pressure.Plans(parts.plan, parts.efficiency_plan, parts.delivery)
         pressure.year_block(plans, trusts, prepared.profile, shared, seen, first, extra, self.work, target)
-        parts.gather(out, first)
+        parts.gather(out, columns)
         out.sector_variance[year, :, columns] = target.sector_variance
         out.efficiency_delivered[year, columns] = target.efficiency_delivered
         out.driver_total[year, :, columns] = target.driver_total
 
     def keep(self, out: Draws, year: int, acting: list[str]) -> None:
         """Copy the year's results from the block's buffers to the run's arrays; `acting` names the rules that acted."""
-        block, columns = self.block, slice(self.block.first_draw, self.block.first_draw + self.size)
+        block, columns = self.block, self.columns
         out.position[year, :, columns] = block.position
         out.position_before_support[year, :, columns] = block.position_before_support
         out.variance[year, :, columns] = block.quarter_variance[3]

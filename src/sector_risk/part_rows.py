@@ -43,12 +43,12 @@ class PartRows:
             known = given if year == 0 else np.zeros_like(given)
             rows[:] = known[:, None] + share * (of_trusts - self.add_up(known)[:, None])[trust]
 
-    def target(self, out: Draws, first: int) -> pressure.YearOut:
+    def target(self, out: Draws, columns: slice) -> pressure.YearOut:
         """Where the pressure kernel writes."""
         in_place = self.run.by_trust and self.own
         return pressure.YearOut(
             contribution=out.contribution if in_place else self.contribution,
-            column=first if in_place else 0,
+            column=columns.start if in_place else 0,
             driver_total=np.zeros((out.driver_total.shape[1], self.size)),
             position_before_support=self.before,
             underlying=self.underlying,
@@ -57,7 +57,7 @@ class PartRows:
             efficiency_delivered=np.zeros(self.size),
         )
 
-    def gather(self, out: Draws, first: int) -> None:
+    def gather(self, out: Draws, columns: slice) -> None:
         """Add the parts up to trusts."""
         if self.own:
             return
@@ -66,4 +66,4 @@ class PartRows:
         np.add.reduceat(self.quarters, self.of.starts, axis=1, out=block.quarter_variance)
         np.add.reduceat(self.underlying, self.of.starts, axis=0, out=self.underlying_of_trusts)
         if self.run.by_trust:
-            out.contribution[:, :, first : first + self.size] = self.add_up(self.contribution, axis=1)
+            out.contribution[:, :, columns] = self.add_up(self.contribution, axis=1)

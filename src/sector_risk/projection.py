@@ -9,10 +9,11 @@ from sector_risk.assumptions import Assumptions
 from sector_risk.faults import InputError
 from sector_risk.milestones import LONG_TERM_PLAN, Milestone, SectorPath
 from sector_risk.panel import check_panel
+from sector_risk.planned import plan_run, run_draws
 from sector_risk.regimes import Regime, horizon_faults
 from sector_risk.results import Variables, label_projection, provenance
 from sector_risk.run import Draws
-from sector_risk.simulation import check_settings, plan_run, run_draws
+from sector_risk.simulation import check_settings
 
 
 def project(

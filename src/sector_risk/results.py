@@ -168,7 +168,7 @@ def coordinates(run: Run) -> dict[str, object]:
         "trust": np.array(run.prepared.codes, dtype=object),
         "driver": list(drivers),
         "fund": np.array(run.funds, dtype=object),
-        "draw": np.arange(run.n_draws),
+        "draw": np.array(run.draws),
     }
 
 

@@ -1,6 +1,6 @@
 """What is to be run, and room for what comes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,16 @@ class Run:
     by_trust: bool  # keep contributions by trust and the sector by month (a single year), not only yearly sums
     by_quarter: bool = False  # keep the first year's variances of trusts at quarter ends
     posterior: Posterior | None = None  # what is known of the first year, where months of it were seen
+    first_draw: int = 0
+
+    def part(self, draws: range) -> "Run":
+        """Return the run of some of the draws, by their numbers."""
+        return replace(self, first_draw=draws.start, n_draws=len(draws))
+
+    @property
+    def draws(self) -> range:
+        """Numbers of the draws."""
+        return range(self.first_draw, self.first_draw + self.n_draws)
 
     def acting_in(self, label: str) -> list[tuple[Rule, PreparedRule]]:
         """Rules that do anything in a year, with their settings."""

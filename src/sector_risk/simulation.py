@@ -8,17 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sector_risk import engine
-from sector_risk.assumptions import Assumptions, CentralAction
-from sector_risk.factors import sector_normal
+from sector_risk.assumptions import Assumptions
 from sector_risk.faults import Fault, InputError, InputWarning
-from sector_risk.kernels.random import MAX_DRAWS, stream_key
+from sector_risk.kernels.random import MAX_DRAWS
 from sector_risk.panel import check_panel
-from sector_risk.prepare import prepare
-from sector_risk.progress import blocks_done, reporter
+from sector_risk.planned import Planned, plan_run
 from sector_risk.regimes import Regime, horizon_faults, regime_for
-from sector_risk.results import label_forecast, provenance
-from sector_risk.run import Draws, Run
 
 
 def simulate(
@@ -91,49 +86,8 @@ def simulate(
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
-    run = replace(run, by_quarter=by_quarter)
-    return run_forecast(run, chosen, panel, assumptions, (threads, block_size, progress))
-
-
-def run_forecast(
-    run: Run, regime: Regime, panel: xr.Dataset, assumptions: Assumptions, how: tuple[Any, Any, Any]
-) -> xr.Dataset:
-    """Run a forecast that is planned, and label it; `how` is threads, block size and progress."""
-    seed = run.prepared.context.seed
-    draws = run_draws(run, *how)
-    forecast = label_forecast(run, draws, central_actions(assumptions, seed, run.n_draws))
-    forecast.attrs = provenance("In-year forecast of provider positions", panel, assumptions, regime, run, seed)
-    return forecast
-
-
-def plan_run(
-    panel: xr.Dataset,
-    assumptions: Assumptions,
-    regime: Regime | str | None,
-    *,
-    years: int,
-    n_draws: int,
-    seed: int,
-    by_trust: bool,
-) -> tuple[Run, Regime]:
-    """Bind panel, assumptions and regime to each other for a number of years; also return the regime chosen."""
-    prepared = prepare(panel, assumptions, seed, int(years))
-    context = prepared.context
-    chosen = regime_for(regime, float(context.panel["support_allocation"].sum()), context.years[0])
-    acting = tuple(rule.prepare(context) for rule in chosen.rules)
-    return Run(prepared, chosen.rules, acting, int(n_draws), by_trust), chosen
-
-
-def run_draws(
-    run: Run, threads: int | None, block_size: int | None, progress: bool | Callable[[int, int], None]
-) -> Draws:
-    """Run all draws on threads."""
-    return engine.run_blocks(
-        run,
-        threads=int(threads or engine.default_threads()),
-        block_size=None if block_size is None else int(block_size),
-        progress=reporter(progress, blocks_done),
-    )
+    planned = Planned(replace(run, by_quarter=by_quarter), chosen, panel, assumptions)
+    return planned.forecast(threads, block_size, progress)
 
 
 def warn_of_idle_rules(regime: Regime, years: tuple[str, ...]) -> None:
@@ -181,13 +135,3 @@ def _number_fault(place: str, name: str, value: object) -> Fault:
     low, high = LIMITS[name]
     rule = f"must be a whole number from {low:,}" + (f" to {high:,}" if high else "")
     return Fault(place, rule, str(value), "", variable=name)
-
-
-def central_actions(assumptions: Assumptions, seed: int, n_draws: int) -> dict[str, np.ndarray]:
-    """Amount of each central action by draw, GBP m: planned * delivery, each action on a stream of its own."""
-
-    def amount(action: CentralAction) -> np.ndarray:
-        z = sector_normal(stream_key(seed, f"central:{action.name}"), 0, 0, n_draws)
-        return action.planned * action.delivery.from_normal(z)
-
-    return {action.name: amount(action) for action in assumptions.centre.actions}

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from sector_risk.assumptions import Assumptions
 from sector_risk.history import QUARTER_ENDS, History, trust_variances
 from sector_risk.kernels.reduce import BALANCE
+from sector_risk.planned import plan_run, run_draws
 from sector_risk.prepare import Prepared
-from sector_risk.simulation import plan_run, run_draws
 
 F64 = NDArray[np.float64]
 SECTOR = (

@@ -11,6 +11,7 @@ from sector_risk.assumptions import Assumptions
 from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
 from sector_risk.kernels.pressure import SOURCES
 from sector_risk.panel import check_panel
+from sector_risk.planned import central_actions, plan_run
 from sector_risk.progress import Progress, reporter, runs_done
 from sector_risk.regimes import Regime
 from sector_risk.results import provenance
@@ -18,7 +19,7 @@ from sector_risk.schema import MONEY, VariableSpec, described, with_error
 from sector_risk.sensitivity.estimate import Estimate
 from sector_risk.sensitivity.pairs import Pairs, indices_of
 from sector_risk.sensitivity.partners import BY, CENTRE, RULES, Pair, fresh_seed
-from sector_risk.simulation import central_actions, check_settings, plan_run, warn_of_idle_rules
+from sector_risk.simulation import check_settings, warn_of_idle_rules
 
 F64 = NDArray[np.float64]
 PLACE = "sensitivity_indices"
@@ -163,7 +164,7 @@ def _group_faults(assumptions: Assumptions, by: str) -> Iterator[Fault]:
 
 def central_amount(assumptions: Assumptions, seed: int, n_draws: int) -> F64:
     """Sum of all central actions by draw, GBP m."""
-    return np.zeros(n_draws) + sum(central_actions(assumptions, seed, n_draws).values())
+    return np.zeros(n_draws) + sum(central_actions(assumptions, seed, range(n_draws)).values())
 
 
 def labelled(pairs: Pairs, indices: Estimate) -> xr.Dataset:

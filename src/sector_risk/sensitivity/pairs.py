@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from sector_risk.planned import run_draws
 from sector_risk.progress import Progress
 from sector_risk.run import Draws, Run
 from sector_risk.sensitivity.estimate import Array, Estimate, Tally, closed_index, less_chance, variance
 from sector_risk.sensitivity.partners import CENTRE, Pair
-from sector_risk.simulation import run_draws
 from sector_risk.units import GROUPED, totals, units_of
 
 F64 = NDArray[np.float64]
