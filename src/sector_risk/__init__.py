@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from sector_risk.settings import ByYear
     from sector_risk.simulation import simulate
     from sector_risk.stopping import Target, simulate_until
+    from sector_risk.streaming import Summary
     from sector_risk.stress import reverse_stress
     from sector_risk.summary import summarise
     from sector_risk.swings import tornado
@@ -157,6 +158,7 @@ _HOMES = {
     "settings": ("ByYear",),
     "simulation": ("simulate",),
     "stopping": ("Target", "simulate_until"),
+    "streaming": ("Summary",),
     "stress": ("reverse_stress",),
     "summary": ("summarise",),
     "swings": ("tornado",),
@@ -199,6 +201,7 @@ __all__ = [
     "Rule",
     "Scenario",
     "Shares",
+    "Summary",
     "SustainabilityFunding",
     "Target",
     "administer",

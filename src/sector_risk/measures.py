@@ -17,7 +17,7 @@ from sector_risk.kernels.moments import MEAN, SD, count_below, moments
 from sector_risk.kernels.ranks import rank_block
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.schema import DEFICIT_SIGN, ERROR, FORECAST, MONEY, SUMMARY, VariableSpec, described
-from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, quantiles_of, tail_size
+from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, tail_size, wanted_ranks, widening
 from sector_risk.units import SECTOR, check_forecast, draws_last, numbers, positions_of
 
 __all__ = ["SURE", "deficit_counts", "exceedance", "rank_stability", "tail_of", "worst_draws", "worst_first"]
@@ -161,21 +161,37 @@ def deficit_counts(forecast: xr.Dataset, quantiles: Sequence[float] = (0.05, 0.2
     True
     """
     check_forecast(forecast, NEEDED_BY_COUNTS, also=quantile_faults("deficit_counts", quantiles))
-    levels, counts, n_trusts = numbers(quantiles), _counts(forecast), forecast.sizes["trust"]
-    n = counts.shape[1]
-    p = np.array([np.bincount(row, minlength=n_trusts + 1)[::-1].cumsum()[::-1] / n for row in counts])
-    floats = counts.astype(float)
-    main, (values, errors) = by_row(moments, floats, np.zeros(len(EVENTS))), quantiles_of(floats, levels)
-    found: Variables = {
-        "p_at_least": (_BY_COUNT, p),
-        "p_at_least_se": (_BY_COUNT, binomial_se(p, n)),
-        "count_mean": (_BY_EVENT, main[:, MEAN]),
-        "count_mean_se": (_BY_EVENT, mean_se(main[:, SD], n)),
-        "count_quantile": (_BY_QUANTILE, values),
-        "count_quantile_se": (_BY_QUANTILE, errors),
-    }
+    levels, n_trusts = numbers(quantiles), forecast.sizes["trust"]
+    events = np.array([np.bincount(row, minlength=n_trusts + 1) for row in _counts(forecast)])
+    found: Variables = {name: (SPECS[name].dims, values) for name, values in count_figures(events, levels).items()}
     labels = {"event": np.array(EVENTS, object), "count": np.arange(n_trusts + 1), "quantile": levels}
     return _described(found, labels, forecast)
+
+
+def count_figures(events: NDArray[np.int64], levels: F64) -> dict[str, F64]:
+    """Return the figures of `deficit_counts`, from draws by event and number of trusts (event, T + 1), and quantiles.
+
+    Examples
+    --------
+    >>> figures = count_figures(np.array([[1, 0, 3]]), np.array([0.5]))
+    >>> figures["p_at_least"].tolist(), figures["count_mean"].tolist(), figures["count_quantile"].tolist()
+    ([[1.0, 0.75, 0.75]], [1.5], [[2.0]])
+    """
+    n, number = int(events[0].sum()), np.arange(events.shape[1])
+    p = events[:, ::-1].cumsum(axis=1)[:, ::-1] / n
+    mean = events @ number / n
+    squares = (events * (number - mean[:, None]) ** 2).sum(axis=1)
+    wanted, ranks = wanted_ranks(n, levels)
+    at_ranks = np.array([np.searchsorted(row.cumsum(), ranks, side="right") for row in events]).astype(float)
+    value, low, high = np.split(at_ranks, 3, axis=1)
+    return {
+        "p_at_least": p,
+        "p_at_least_se": binomial_se(p, n),
+        "count_mean": mean,
+        "count_mean_se": mean_se(np.sqrt(squares / max(n - 1, 1)), n),
+        "count_quantile": value,
+        "count_quantile_se": 0.5 * (high - low) * widening(wanted, ranks),
+    }
 
 
 def rank_stability(forecast: xr.Dataset, count: int = 30) -> xr.Dataset:

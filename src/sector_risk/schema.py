@@ -29,6 +29,7 @@ __all__ = [
     "QUARTER_END_MONTHS",
     "REGIONS",
     "REGION_LABELS",
+    "STREAMED",
     "SUBTYPE_LABELS",
     "SUMMARY",
     "TRUST_SUBTYPES",
@@ -760,6 +761,24 @@ _MEASURES = (
     VariableSpec("quantile", ("quantile",), "1", "probability of being at or below the value"),
     VariableSpec("confidence", ("confidence",), "1", "share of draws that are not among the worst"),
 )
+
+_BOUND = "largest error of reading off bins, beside the Monte Carlo error, of the "
+_BY_MONTH = ("month", "quantile")
+_OF_DRIVER = ("driver", "trust")
+_STREAMED = (
+    VariableSpec("position_quantile_bound", _BY_QUANTILE, MONEY, _BOUND + "quantile"),
+    VariableSpec("value_at_risk_bound", _BY_CONFIDENCE, MONEY, _BOUND + "value at risk"),
+    VariableSpec("tail_value_at_risk_bound", _BY_CONFIDENCE, MONEY, _BOUND + "tail value at risk"),
+    VariableSpec("histogram", ("unit", "bin"), "1", "draws by year-end position"),
+    VariableSpec("bin_start", _UNIT, MONEY, "where the unit's bins begin", sign=BALANCE_SIGN),
+    VariableSpec("bin_width", _UNIT, MONEY, "width of the unit's bins; the first and the last take what lies beyond"),
+    VariableSpec("sector_ytd_quantile", _BY_MONTH, MONEY, "provider sector: quantile of the position to date"),
+    VariableSpec("sector_ytd_quantile_bound", _BY_MONTH, MONEY, _BOUND + "quantile"),
+    VariableSpec("contribution_mean", _OF_DRIVER, MONEY, "expected contribution to the variance", sign=VARIANCE_SIGN),
+    VariableSpec("contribution_mean_se", _OF_DRIVER, MONEY, ERROR + "the expected contribution"),
+)
+STREAMED: Mapping[str, VariableSpec] = MappingProxyType({spec.name: spec for spec in _STREAMED})
+"""What only a summary of draws that were not kept has."""
 
 SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in _MEASURES} | {name: PANEL[name] for name in ("name", "region", "trust_type", "system")}

@@ -1,7 +1,7 @@
 """The main job: one year, from a panel to the distribution of year-end positions."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 
 from sector_risk.assumptions import Assumptions
-from sector_risk.faults import Fault, InputError, InputWarning
+from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.kernels.random import MAX_DRAWS
 from sector_risk.panel import check_panel
 from sector_risk.planned import Planned, plan_run
+from sector_risk.progress import Progress, blocks_done, reporter
 from sector_risk.regimes import Regime, horizon_faults, regime_for
+from sector_risk.streaming import Summary, keep_draws, keep_faults, summarise_stream
 
 
 def simulate(
@@ -27,6 +29,7 @@ def simulate(
     block_size: int | None = None,
     progress: bool | Callable[[int, int], None] = False,
     by_quarter: bool = False,
+    keep: str | Summary | Sequence[str] = "draws",
 ) -> xr.Dataset:
     """Simulate the year-end position of every trust and of the sector.
 
@@ -49,6 +52,9 @@ def simulate(
         True shows a bar on standard error.
     by_quarter : bool
         Keep every trust's variance at quarter ends too: `variance_by_quarter` on (quarter, trust, draw).
+    keep : "draws", "summary", Summary or sequence of str
+        What is kept of the draws: all; a summary in memory that does not grow with their number (`Summary` says at
+        which levels, and whether exactly); or the draws of the variables named.
 
     Returns
     -------
@@ -60,6 +66,13 @@ def simulate(
         `sector_underlying`, `nhs_position` (with central actions and `central_effect`, what rules save the centre),
         `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `central_action` on (action, draw);
         `sector_ytd` on (month, draw); and the plan beside them. Attributes say how it was made.
+
+        With `keep="summary"`: what `summarise` and `deficit_counts` say of the draws, with the same names; of the
+        sector what `allocate` says, as `sd_share` and `tail_value_at_risk_share` on trust and `sd_by_effect` and
+        `tail_value_at_risk_by_effect` on effect (of the support effect, all that is paid); `contribution_mean` on
+        (driver, trust); `sector_ytd_quantile` on (month, quantile); and `histogram` on (unit, bin). Quantiles and tails
+        are read off bins: `position_quantile_bound` and the like say how far off that may be at most, beside the
+        Monte Carlo error; the shares of the tail are read off bins of the sector's position.
 
     Raises
     ------
@@ -87,7 +100,29 @@ def simulate(
     run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
     planned = Planned(replace(run, by_quarter=by_quarter), chosen, panel, assumptions)
-    return planned.forecast(threads, block_size, progress)
+    if isinstance(keep, str) and keep == "draws":
+        return planned.forecast(threads, block_size, progress)
+    return keep_some(planned, keep, threads, progress)
+
+
+def keep_some(
+    planned: Planned, keep: str | Summary | Sequence[str], threads: int | None, progress: bool | Progress
+) -> xr.Dataset:
+    """Run a forecast, and keep a summary or the draws of some variables.
+
+    Raises
+    ------
+    InputError
+        For what cannot be kept.
+    """
+    first = planned.part(planned.run.draws[:1]).forecast(1)
+    raise_if_any(keep_faults(keep, [str(name) for name in first.data_vars if "draw" in first[name].dims]))
+    report = reporter(progress, blocks_done)
+    if isinstance(keep, Summary):
+        return summarise_stream(planned, keep, threads, report)
+    if isinstance(keep, str):
+        return summarise_stream(planned, Summary(), threads, report)
+    return keep_draws(planned, keep, threads, report)
 
 
 def warn_of_idle_rules(regime: Regime, years: tuple[str, ...]) -> None:

@@ -95,8 +95,8 @@ def summarise(
     faults = [*quantile_faults("summarise", quantiles), *confidence_faults("summarise", confidence)]
     check_forecast(forecast, NEEDED, also=faults)
     levels, sure, units = numbers(quantiles), numbers(confidence), units_of(forecast)
-    measured = _measure_all(_rows(forecast, units), levels, sure) | {"plan": _plans_after_support(forecast, units)}
-    labels = _labels(forecast, units) | {"quantile": ("quantile", levels), "confidence": ("confidence", sure)}
+    measured = _measure_all(_rows(forecast, units), levels, sure) | {"plan": plans_after_support(forecast, units)}
+    labels = unit_labels(forecast, units) | {"quantile": ("quantile", levels), "confidence": ("confidence", sure)}
     variables = {name: (SUMMARY[name].dims, values) for name, values in measured.items()}
     summary = xr.Dataset(variables, labels, attrs=forecast.attrs)
     return described(summary, SUMMARY)
@@ -124,15 +124,13 @@ def tail_size(n: int, confidence: F64 | float) -> Array:
     >>> tail_size(1000, 0.95).item(), tail_size(30, 0.95).item(), tail_size(3, 0.99).item()
     (50, 2, 1)
     """
-    return _ranks(n, 1.0 - np.asarray(confidence)).clip(0) + 1
+    return ranks_of(n, 1.0 - np.asarray(confidence)).clip(0) + 1
 
 
 def _rows(forecast: xr.Dataset, units: Units) -> Iterator[Rows]:
     """Rows of draws of all units, level by level."""
     position, before = draws_last(forecast, "position"), draws_last(forecast, "position_before_support")
-    held = np.column_stack([forecast["plan"].values, forecast["control_total"].values])
-    against = np.array([held[members].sum(axis=0) for members in units.members])
-    against[units.at("nhs")] = np.nan
+    against = held_against(forecast, units)
     yield position, before, against[units.at("trust")]
     for level in GROUPED:
         labels, names = forecast[level].values.astype(str), units.unit[units.at(level)]
@@ -144,7 +142,15 @@ def _rows(forecast: xr.Dataset, units: Units) -> Iterator[Rows]:
     yield nhs, nhs, against[units.at("nhs")]
 
 
-def _plans_after_support(forecast: xr.Dataset, units: Units) -> F64:
+def held_against(forecast: xr.Dataset, units: Units) -> F64:
+    """Plan and control total of each unit, before support, (unit, 2); the whole NHS has none: NaN."""
+    held = np.column_stack([forecast["plan"].values, forecast["control_total"].values])
+    against = np.array([held[members].sum(axis=0) for members in units.members])
+    against[units.at("nhs")] = np.nan
+    return against
+
+
+def plans_after_support(forecast: xr.Dataset, units: Units) -> F64:
     """Planned year-end position of each unit; the sector's has all support on offer, the whole NHS has none."""
     after = forecast["plan"].values + forecast["planned_support"].values
     plans = np.array([after[members].sum() for members in units.members])
@@ -153,7 +159,7 @@ def _plans_after_support(forecast: xr.Dataset, units: Units) -> F64:
     return plans
 
 
-def _labels(forecast: xr.Dataset, units: Units) -> dict[str, tuple[str, Array]]:
+def unit_labels(forecast: xr.Dataset, units: Units) -> dict[str, tuple[str, Array]]:
     """Unit, level and name of each unit; a trust says its region, type and system, a group of trusts itself."""
     labels = {"unit": units.unit, "level": units.level, "name": units.unit.copy()}
     labels["name"][units.at("trust")] = forecast["name"].values
@@ -237,22 +243,27 @@ def mean_error(rows: F64) -> F64:
 def quantiles_of(rows: Array, levels: F64) -> tuple[F64, F64]:
     """Order statistics of rows of draws at the levels, and their errors, each (row, level)."""
     n = rows.shape[1]
-    rank, spread = _ranks(n, levels), np.sqrt(n * levels * (1.0 - levels))
-    wanted = np.concatenate([rank, np.floor(rank - spread), np.ceil(rank + spread)])
-    ranks = wanted.clip(0, n - 1).astype(int)
+    wanted, ranks = wanted_ranks(n, levels)
     ascending, back = np.unique(ranks, return_inverse=True)
     out = np.empty((len(rows), len(ascending)), rows.dtype)
     order_statistics(rows, ascending, out)
     value, low, high = np.split(out[:, back].astype(float), 3, axis=1)
-    return value, 0.5 * (high - low) * _widening(wanted, ranks)
+    return value, 0.5 * (high - low) * widening(wanted, ranks)
 
 
-def _ranks(n: int, levels: F64) -> Array:
+def wanted_ranks(n: int, levels: F64) -> tuple[F64, Array]:
+    """Ranks of quantiles among n draws, then those one binomial sd below and above: as wanted, and as there are."""
+    rank, spread = ranks_of(n, levels), np.sqrt(n * levels * (1.0 - levels))
+    wanted = np.concatenate([rank, np.floor(rank - spread), np.ceil(rank + spread)])
+    return wanted, wanted.clip(0, n - 1).astype(int)
+
+
+def ranks_of(n: int, levels: F64) -> Array:
     """Ranks of quantiles among n, counted from 0."""
     return np.ceil(levels * n - 1e-9).astype(int) - 1  # .07 * 100 is a little above 7 in floating point
 
 
-def _widening(wanted: F64, ranks: Array) -> F64:
+def widening(wanted: F64, ranks: Array) -> F64:
     """Distance in rank that was wanted over the one that there is; NaN where there is none."""
     _, low, high = np.split(wanted, 3)
     _, least, most = np.split(ranks, 3)

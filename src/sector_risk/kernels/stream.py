@@ -1,0 +1,168 @@
+"""What is kept of a block of draws when the draws themselves are not: counts and sums that merge by addition.
+
+Sums of a block are taken in floating point, in a fixed order, and kept as whole numbers of 2**-24 of a row's scale:
+whole numbers add up to the same bits whatever the order in which blocks come in.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from sector_risk.kernels._jit import kernel, step
+
+LANES = 32
+"""Running sums of a row: enough for an addition not to wait for the last (eight take three times as long)."""
+GRID = 2.0**24
+"""Steps in a row's scale: 2**39 draws of one scale fit into 64 bits."""
+
+
+@step
+def whole(x: Any) -> Any:
+    """Nearest whole number of steps."""
+    return np.int64(np.rint(x * GRID))
+
+
+@step
+def _two_sums(row: Any, centre: Any, per_scale: Any, lanes: Any) -> None:
+    """Sums of y and of its squares in lanes, y the distance from the centre in the row's scale."""
+    lanes[:] = 0.0
+    n = row.size // LANES * LANES
+    for j in range(0, n, LANES):
+        for k in range(LANES):
+            y = (row[j + k] - centre) * per_scale
+            lanes[0, k] += y
+            lanes[1, k] += y * y
+    for j in range(n, row.size):
+        y = (row[j] - centre) * per_scale
+        lanes[0, 0] += y
+        lanes[1, 0] += y * y
+
+
+@kernel
+def add_moments(rows: Any, centre: Any, per_scale: Any, sums: Any) -> None:
+    """Add the sums of y = (x - centre) / scale and of y^2 of each row (R, B) to `sums` (R, 2), int64."""
+    lanes = np.empty((2, LANES))
+    for r in range(rows.shape[0]):
+        _two_sums(rows[r], centre[r], per_scale[r], lanes)
+        sums[r, 0] += whole(lanes[0].sum())
+        sums[r, 1] += whole(lanes[1].sum())
+
+
+@step
+def _find_bins(row: Any, low: Any, per_bin: Any, last: Any, bins: Any) -> None:
+    for j in range(row.size):
+        bins[j] = np.int32(min(max((row[j] - low) * per_bin, 0.0), last))
+
+
+@kernel
+def add_histogram(rows: Any, low: Any, per_bin: Any, counts: Any, extremes: Any, bins: Any) -> None:
+    """Count each row (R, B) into its bins; the first and the last bin take what lies beyond.
+
+    Parameters
+    ----------
+    rows : float array, shape (R, B)
+    low, per_bin : float64 arrays, shape (R,)
+        Where the bins begin, and bins in each GBP million.
+    counts : int64 array, shape (R, bins)
+    extremes : float64 array, shape (R, 2)
+        Least and greatest value so far of those in the first and the last bin.
+    bins : int32 array, shape (B,)
+        Scratch.
+    """
+    last = counts.shape[1] - 1.0
+    for r in range(rows.shape[0]):
+        _find_bins(rows[r], low[r], per_bin[r], last, bins)
+        for j in range(bins.size):
+            b = bins[j]
+            counts[r, b] += 1
+            if b == 0 or b == last:
+                extremes[r, 0] = min(extremes[r, 0], rows[r, j])
+                extremes[r, 1] = max(extremes[r, 1], rows[r, j])
+
+
+@kernel
+def add_below(rows: Any, limits: Any, counts: Any) -> None:
+    """Count how many values of each row (R, B) are below each of its limits (R, L): added to `counts`, int64."""
+    for r in range(rows.shape[0]):
+        for k in range(limits.shape[1]):
+            n = 0
+            for j in range(rows.shape[1]):
+                n += rows[r, j] < limits[r, k]
+            counts[r, k] += n
+
+
+@step
+def _products(row: Any, centre: Any, per_scale: Any, by: Any, lanes: Any) -> None:
+    """Sums of y s, (y s)^2 and y s^3 in lanes."""
+    lanes[:] = 0.0
+    n = row.size // LANES * LANES
+    for j in range(0, n, LANES):
+        for k in range(LANES):
+            s = by[j + k]
+            u = (row[j + k] - centre) * per_scale * s
+            lanes[0, k] += u
+            lanes[1, k] += u * u
+            lanes[2, k] += u * s * s
+    for j in range(n, row.size):
+        s = by[j]
+        u = (row[j] - centre) * per_scale * s
+        lanes[0, 0] += u
+        lanes[1, 0] += u * u
+        lanes[2, 0] += u * s * s
+
+
+@kernel
+def add_products(rows: Any, centre: Any, per_scale: Any, by: Any, sums: Any) -> None:
+    """Add the sums of y s, (y s)^2 and y s^3 of each row (R, B) with `by`, s (B,), to `sums` (R, 3), int64."""
+    lanes = np.empty((3, LANES))
+    for r in range(rows.shape[0]):
+        _products(rows[r], centre[r], per_scale[r], by, lanes)
+        for k in range(3):
+            sums[r, k] += whole(lanes[k].sum())
+
+
+@kernel
+def add_in_bins(rows: Any, centre: Any, per_scale: Any, draws: Any, bins: Any, sums: Any) -> None:
+    """Add y and y^2 of some draws of each row (R, B), by their bins, to `sums` (R, bins, 2), int64."""
+    for r in range(rows.shape[0]):
+        for k in range(draws.size):
+            y = (rows[r, draws[k]] - centre[r]) * per_scale[r]
+            sums[r, bins[k], 0] += whole(y)
+            sums[r, bins[k], 1] += whole(y * y)
+
+
+@kernel
+def pick(rows: Any, low: Any, per_bin: Any, target: Any, below: Any, values: Any, ids: Any, bins: Any) -> Any:
+    """Pick the values that fall into bins that are looked for, and add up what lies between them.
+
+    Parameters
+    ----------
+    rows : float array, shape (R, B)
+    low, per_bin : float64 arrays, shape (R,)
+    target : int32 array, shape (R, bins)
+        Number of the target that a bin is; of another bin, -1 - (the segment between targets in which it lies), and
+        for bins above the last segment that counts the least int32.
+    below : int64 array, shape (segments,)
+        Added to: values of each segment less the row's `low`, in steps of GBP million.
+    values, ids : float64 and int32 arrays, shape (R * B,)
+        Written: what is picked, and of which target.
+    bins : int32 array, shape (B,)
+        Scratch.
+
+    Returns
+    -------
+    int
+        How many were picked.
+    """
+    n, last, never = 0, target.shape[1] - 1.0, np.iinfo(np.int32).min
+    for r in range(rows.shape[0]):
+        _find_bins(rows[r], low[r], per_bin[r], last, bins)
+        for j in range(bins.size):
+            t = target[r, bins[j]]
+            if t >= 0:
+                values[n] = rows[r, j]
+                ids[n] = t
+                n += 1
+            elif t != never:
+                below[-1 - t] += whole(rows[r, j] - low[r])
+    return n

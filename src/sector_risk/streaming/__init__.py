@@ -1,0 +1,21 @@
+"""Forecasts of which no draws are kept, or few: memory that does not grow with their number."""
+
+from sector_risk.streaming.counts import Counts, add_up, count
+from sector_risk.streaming.kept import keep_draws
+from sector_risk.streaming.labels import label_summary
+from sector_risk.streaming.layout import Layout, lay_out
+from sector_risk.streaming.settings import Summary, keep_faults
+from sector_risk.streaming.summarised import summarise_stream
+
+__all__ = [
+    "Counts",
+    "Layout",
+    "Summary",
+    "add_up",
+    "count",
+    "keep_draws",
+    "keep_faults",
+    "label_summary",
+    "lay_out",
+    "summarise_stream",
+]

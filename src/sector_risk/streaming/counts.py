@@ -1,0 +1,206 @@
+"""What is kept of blocks: counts and sums of whole numbers. Those of two parts add up to those of both, to the bit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sector_risk import engine
+from sector_risk.kernels.moments import count_below, group_sums
+from sector_risk.kernels.stream import GRID, add_below, add_histogram, add_in_bins, add_moments, add_products
+from sector_risk.planned import Planned
+from sector_risk.progress import Progress
+from sector_risk.run import Draws
+from sector_risk.streaming.layout import BALANCED, BINS, TAIL_BINS, Bins, Group, Layout, effects_of
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+N_EVENTS = 3
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A block's draws by unit (B draws)."""
+
+    position: F32  # (T, B)
+    before: F32  # (T, B)
+    totals: F64  # (G + 2, B) positions of groups, the sector and the whole NHS
+    totals_before: F64
+    months: F64  # (12, B) the sector's year to date
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts and sums of some draws (U units, T trusts, D drivers, E effects); see `kernels.stream` for their steps."""
+
+    n_draws: I64  # ()
+    histogram: I64  # (U + 12, bins)
+    sums: I64  # (U, 2) of the distance from the centre, and its square
+    below: I64  # (U, 1) draws in deficit
+    missed: I64  # (U, 2) draws that miss plan and control total
+    events: I64  # (event, T + 1) draws by number of trusts that have the event
+    contribution: I64  # (D * T, 2) as sums
+    effects: I64  # (E, 2) as sums
+    products: I64  # (T + E, 3) with the sector
+    fourth: I64  # (1, 1) of the sector
+    tail: I64  # (T + E, tail bins, 2) as sums, by the sector's bin
+    tail_draws: I64  # (tail bins,)
+    extremes: F64  # (U + 12, 2) least and greatest value in the first and the last bin
+
+    @classmethod
+    def empty(cls, layout: Layout) -> "Counts":
+        """Nothing counted yet."""
+        units, members = len(layout.units.unit), layout.n_trusts + len(layout.effects.centre)
+
+        def zeros(*shape: int) -> I64:
+            return np.zeros(shape, np.int64)
+
+        return cls(
+            n_draws=zeros(),
+            histogram=zeros(units + 12, BINS),
+            sums=zeros(units, 2),
+            below=zeros(units, 1),
+            missed=zeros(units, 2),
+            events=zeros(N_EVENTS, layout.n_trusts + 1),
+            contribution=zeros(len(layout.contributions.centre), 2),
+            effects=zeros(len(layout.effects.centre), 2),
+            products=zeros(members, 3),
+            fourth=zeros(1, 1),
+            tail=zeros(members, TAIL_BINS, 2),
+            tail_draws=zeros(TAIL_BINS),
+            extremes=np.tile([np.inf, -np.inf], (units + 12, 1)),
+        )
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Counts of the draws of both."""
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        least, most = pairs.pop("extremes")
+        both = np.column_stack([np.minimum(least[:, 0], most[:, 0]), np.maximum(least[:, 1], most[:, 1])])
+        return Counts(**{name: a + b for name, (a, b) in pairs.items()}, extremes=both)
+
+
+class RowTaker:
+    """Takes blocks and puts them in the order of the units; central actions are made for a stretch at a time."""
+
+    def __init__(self, planned: Planned, layout: Layout) -> None:
+        self.planned, self.layout = planned, layout
+        self.stretch, self.actions = range(0), np.empty(0)
+
+    def begin(self, stretch: range) -> None:
+        """Make ready for the blocks of a stretch of draws."""
+        actions = self.planned.part(stretch).central_actions()
+        self.stretch, self.actions = stretch, np.zeros(len(stretch)) + sum(actions.values())
+
+    def rows(self, draws: Draws, first: int) -> Rows:
+        """Rows of a block that starts at draw `first`."""
+        at = first - self.stretch.start
+        return rows_of(self.layout, draws, self.actions[at : at + draws.position.shape[-1]])
+
+
+class Counter(RowTaker):
+    """Counts the blocks that one thread runs."""
+
+    def __init__(self, planned: Planned, layout: Layout) -> None:
+        super().__init__(planned, layout)
+        self.counts = Counts.empty(layout)
+
+    def take(self, draws: Draws, first: int) -> None:
+        """Count a block."""
+        layout, counts = self.layout, self.counts
+        rows, size = self.rows(draws, first), draws.position.shape[-1]
+        counts.n_draws[...] += size
+        self.count_units(rows)
+        count_events(layout, rows, draws.sector[0, 2], counts.events)
+        of_trusts, scale = draws.contribution.reshape(-1, size), layout.contributions
+        add_moments(of_trusts, scale.centre, scale.per_scale, counts.contribution)
+        self.count_members(rows, effects_of(draws.contribution, rows.position - rows.before))
+
+    def count_units(self, rows: Rows) -> None:
+        """Count positions of all units, and the sector by month."""
+        layout, counts, t = self.layout, self.counts, self.layout.n_trusts
+        bins, scale = np.empty(rows.months.shape[1], np.int32), layout.units_scale
+        at = 0
+        for values in (rows.position, rows.totals, rows.months):
+            some = slice(at, at + len(values))
+            of_rows = layout.bins.low[some], layout.bins.per_bin[some]
+            add_histogram(values, *of_rows, counts.histogram[some], counts.extremes[some], bins)
+            at += len(values)
+        zero = np.full((len(counts.sums), 1), BALANCED)
+        for some, values, before in (
+            (slice(0, t), rows.position, rows.before),
+            (slice(t, None), rows.totals, rows.totals_before),
+        ):
+            add_moments(values, scale.centre[some], scale.per_scale[some], counts.sums[some])
+            add_below(values, zero[some], counts.below[some])
+            add_below(before, layout.limits[some], counts.missed[some])
+
+    def count_members(self, rows: Rows, effects: F64) -> None:
+        """Count what trusts and effects have to do with the sector."""
+        layout, counts, t = self.layout, self.counts, self.layout.n_trusts
+        sector, scale = rows.totals[-2], layout.units_scale
+        s = (sector - scale.centre[layout.sector]) * scale.per_scale[layout.sector]
+        add_moments(effects, layout.effects.centre, layout.effects.per_scale, counts.effects)
+        add_moments((s * s)[None], np.zeros(1), np.ones(1), fourth := np.zeros((1, 2), np.int64))
+        counts.fourth[:] += fourth[:, 1:]
+        draws = np.flatnonzero(sector < layout.tail_high)
+        bins = bin_of(layout.tail, sector[draws])
+        counts.tail_draws[:] += np.bincount(bins, minlength=TAIL_BINS)
+        for some, values, of in ((slice(0, t), rows.position, scale), (slice(t, None), effects, layout.effects)):
+            centre, per_scale = of.centre[: len(values)], of.per_scale[: len(values)]
+            add_products(values, centre, per_scale, s, counts.products[some])
+            add_in_bins(values, centre, per_scale, draws, bins, counts.tail[some])
+
+
+def count(planned: Planned, layout: Layout, threads: int, progress: Progress | None = None) -> Counts:
+    """Simulate the draws that are planned, and return their counts; nothing else is kept of them."""
+    counters = [Counter(planned, layout) for _ in range(threads)]
+    engine.stream_blocks(planned.run, counters, progress)
+    return add_up(counter.counts for counter in counters)
+
+
+def add_up(parts: Iterable[Counts]) -> Counts:
+    """Return the counts of the draws of all parts, of which there is one at least."""
+    first, *others = parts
+    for other in others:
+        first = first + other
+    return first
+
+
+def rows_of(layout: Layout, draws: Draws, actions: F64) -> Rows:
+    """Put a block's draws in the order of the units."""
+    position, before, sector = draws.position[0], draws.position_before_support[0], draws.sector[0]
+    nhs = (sector[1] + actions + draws.central[0])[None]
+    totals = [*(totals_by(group, position) for group in layout.groups), sector[1:2], nhs]
+    totals_before = [*(totals_by(group, before) for group in layout.groups), sector[:1], nhs]
+    months = layout.pilot["sector_plan_ytd"].values[:, None] + draws.sector_variance[0]
+    months[-1] = sector[1]
+    return Rows(position, before, np.vstack(totals), np.vstack(totals_before), months)
+
+
+def totals_by(group: Group, rows: F32) -> F64:
+    """Sums of trusts' rows by group, (group, B)."""
+    out = np.zeros((group.n + 1, rows.shape[1]))
+    group_sums(rows, group.of_trust, out)
+    return out[:-1]
+
+
+def count_events(layout: Layout, rows: Rows, in_deficit: F64, events: I64) -> None:
+    """Count draws by the number of trusts in deficit, below plan and below control total."""
+    numbers = np.zeros((N_EVENTS, len(in_deficit)), np.int32)
+    numbers[0] = in_deficit
+    for number, limit in zip(numbers[1:], layout.limits[: layout.n_trusts].T, strict=True):
+        count_below(rows.before, limit.astype(np.float32), number)
+    for event, number in zip(events, numbers, strict=True):
+        event += np.bincount(number, minlength=len(event))
+
+
+def bin_of(bins: Bins, values: F64) -> NDArray[np.int32]:
+    """Tail bin of each value."""
+    return np.clip((values - bins.low) * bins.per_bin, 0, TAIL_BINS - 1).astype(np.int32)
+
+
+def sum_of(whole_numbers: I64) -> F64:
+    """Sums in the rows' scales, from whole numbers of steps."""
+    return whole_numbers / GRID

@@ -1,0 +1,83 @@
+"""From figures to the labelled summary."""
+
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sector_risk.allocation import SPECS as OF_SHARES
+from sector_risk.measures import EVENTS
+from sector_risk.measures import SPECS as OF_COUNTS
+from sector_risk.planned import Planned
+from sector_risk.schema import FORECAST, STREAMED, SUMMARY, described
+from sector_risk.streaming.counts import Counts
+from sector_risk.streaming.exact import Sorted
+from sector_risk.streaming.figures import (
+    contribution_figures,
+    event_figures,
+    month_figures,
+    unit_figures,
+)
+from sector_risk.streaming.layout import BINS, Layout
+from sector_risk.streaming.settings import Summary
+from sector_risk.streaming.shares import spread_shares, tail_shares
+from sector_risk.summary import plans_after_support, unit_labels
+from sector_risk.units import numbers
+
+KEPT_BINS = 1024
+"""Bins of the histograms that are given back: sixteen of those that were counted make one."""
+SPECS = MappingProxyType({**FORECAST, **OF_SHARES, **OF_COUNTS, **SUMMARY, **STREAMED})
+Variables = dict[str, tuple[tuple[str, ...], Any]]
+
+
+def label_summary(
+    planned: Planned, layout: Layout, counts: Counts, asked: Summary, second: Sorted | None = None
+) -> xr.Dataset:
+    """Return the summary of the draws that were counted (see `simulate` for its variables)."""
+    levels, confidence = numbers(asked.quantiles), numbers(asked.confidence)
+    figures = unit_figures(counts, layout, (levels, confidence), second)
+    figures |= {"plan": plans_after_support(layout.pilot, layout.units), **histogram(counts, layout)}
+    figures |= month_figures(counts, layout, levels) | contribution_figures(counts, layout)
+    figures |= event_figures(counts, levels)
+    variables: Variables = {name: (SPECS[name].dims, values) for name, values in figures.items()}
+    variables |= shares(counts, layout, confidence)
+    variables["sector_plan_ytd"] = ("month",), layout.pilot["sector_plan_ytd"].values
+    labels = unit_labels(layout.pilot, layout.units) | {
+        "quantile": ("quantile", levels),
+        "confidence": ("confidence", confidence),
+        "event": ("event", np.array(EVENTS, object)),
+        "count": ("count", np.arange(layout.n_trusts + 1)),
+        "month": ("month", np.arange(1, 13)),
+        "driver": ("driver", layout.pilot["driver"].values),
+        "trust": ("trust", layout.pilot["trust"].values),
+        "effect": ("effect", effects(layout)),
+    }
+    return described(xr.Dataset(variables, labels, attrs=planned.provenance()), SPECS)
+
+
+def histogram(counts: Counts, layout: Layout) -> dict[str, Any]:
+    """Draws of each unit by bin, in fewer bins, and where these lie."""
+    units, joined = len(layout.units.unit), BINS // KEPT_BINS
+    return {
+        "histogram": counts.histogram[:units].reshape(units, KEPT_BINS, joined).sum(axis=2),
+        "bin_start": layout.bins.low[:units],
+        "bin_width": joined / layout.bins.per_bin[:units],
+    }
+
+
+def effects(layout: Layout) -> np.ndarray:
+    """Names of the effects on the sector: drivers, then support."""
+    return np.array([*layout.pilot["driver"].values, "support"], object)
+
+
+def shares(counts: Counts, layout: Layout, confidence: np.ndarray) -> Variables:
+    """What trusts and effects add to the sector's spread and tail."""
+    t, named = layout.n_trusts, dict[str, Any]()
+    spread, tail = spread_shares(counts, layout), tail_shares(counts, layout, confidence)
+    for end, of_spread, of_tail in zip(("", "_se"), spread, tail, strict=True):
+        named[f"sd_share{end}"] = ("trust",), of_spread[:t]
+        named[f"tail_value_at_risk_share{end}"] = ("trust", "confidence"), of_tail[:t]
+        named[f"sd_by_effect{end}"] = ("effect",), of_spread[t:]
+        named[f"tail_value_at_risk_by_effect{end}"] = ("effect", "confidence"), of_tail[t:]
+    return named

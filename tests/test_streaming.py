@@ -1,0 +1,343 @@
+"""A forecast whose draws are not kept says what the draws would have said."""
+
+import gc
+import tracemalloc
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sector_risk as sr
+from sector_risk import engine
+from sector_risk.kernels.stream import GRID, LANES, add_histogram, add_moments, add_products, pick
+from sector_risk.panel import check_panel
+from sector_risk.planned import Planned, plan_run
+from sector_risk.streaming import Counts, add_up, count, lay_out
+from sector_risk.streaming.exact import FLUSH, counted
+from sector_risk.streaming.layout import BINS, Bins
+from sector_risk.streaming.quantiles import Histogram
+
+N = 6_300  # more than the pilot, and no whole number of blocks
+LEVELS = (0.0, 0.004, 0.05, 0.5, 0.77, 0.95, 1.0)
+SURE = (0.6, 0.9, 0.95, 0.999)
+
+
+def planned_year(panel, n_draws=N, regime="2018-19", assumptions=None, seed=3):
+    assumptions = assumptions or sr.Assumptions()
+    panel = check_panel(panel)
+    run, chosen = plan_run(panel, assumptions, regime, years=1, n_draws=n_draws, seed=seed, by_trust=True)
+    return Planned(run, chosen, panel, assumptions)
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return sr.load_case("england-2018-19")
+
+
+@pytest.fixture(scope="module")
+def draws(panel):
+    return sr.simulate(panel, n_draws=N, seed=3)
+
+
+@pytest.fixture(scope="module")
+def read_off(draws):
+    return sr.summarise(draws, LEVELS, SURE)
+
+
+@pytest.fixture(scope="module")
+def streamed(panel):
+    return sr.simulate(panel, n_draws=N, seed=3, keep=sr.Summary(LEVELS, SURE))
+
+
+@pytest.fixture(scope="module")
+def exact(panel):
+    return sr.simulate(panel, n_draws=N, seed=3, keep=sr.Summary(LEVELS, SURE, exact=True))
+
+
+def apart(a, b):
+    assert a.dims == b.dims
+    return float(np.nan_to_num(abs(a - b)).max())
+
+
+COUNTED = [
+    "p_deficit",
+    "p_breakeven",
+    "p_missing_plan",
+    "p_missing_control_total",
+    "p_deficit_se",
+    "p_missing_plan_se",
+    "plan",
+]
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_is_counted_is_the_same(streamed, read_off, name):
+    assert streamed[name].equals(read_off[name])
+
+
+@pytest.mark.parametrize("name", ["mean", "sd", "mean_se"])
+def test_moments_agree_to_rounding(streamed, read_off, name):
+    assert apart(streamed[name], read_off[name]) < 1e-7
+
+
+@pytest.mark.parametrize("name", ["position_quantile", "value_at_risk", "tail_value_at_risk"])
+def test_what_is_read_off_bins_keeps_its_bound(streamed, read_off, name):
+    off, bound = abs(streamed[name] - read_off[name]), streamed[f"{name}_bound"]
+    assert (off <= bound + 1e-9).all()
+    assert off.max() > 0.0
+    assert (bound.sel(unit="Provider sector") < 0.01 * read_off["sd"].sel(unit="Provider sector")).all()
+
+
+@pytest.mark.parametrize("name", ["position_quantile", "value_at_risk", "tail_value_at_risk"])
+def test_exact_is_what_sorting_gives(exact, read_off, name):
+    assert apart(exact[name], read_off[name]) < (1e-7 if "tail" in name else 1e-300)
+    assert not exact[f"{name}_bound"].any()
+
+
+@pytest.mark.parametrize("name", ["position_quantile_se", "value_at_risk_se", "tail_value_at_risk_se"])
+def test_errors_are_those_of_sorted_draws_to_a_bin(streamed, read_off, name):
+    width = streamed["bin_width"] / 8  # a sixteenth for each end of the distance
+    inner = {"quantile": [0.05, 0.5, 0.77, 0.95]} if "quantile" in name else {"confidence": [0.6, 0.9, 0.95]}
+    off = abs(streamed[name] - read_off[name]).sel(inner)
+    assert (off <= np.maximum(width, 0.02 * read_off[name].sel(inner))).all()
+
+
+def test_exact_over_200_000_draws_is_what_sorting_gives(panel):
+    few = panel.isel(trust=slice(0, 12))
+    exact = sr.simulate(few, regime="none", n_draws=200_000, keep=sr.Summary(exact=True))
+    kept = sr.summarise(sr.simulate(few, regime="none", n_draws=200_000))
+    assert exact["position_quantile"].equals(kept["position_quantile"])
+    assert exact["value_at_risk"].equals(kept["value_at_risk"])
+    assert apart(exact["tail_value_at_risk"], kept["tail_value_at_risk"]) < 1e-7
+
+
+def test_numbers_of_trusts_are_counted_as_deficit_counts_does(streamed, draws):
+    for name, values in sr.deficit_counts(draws, LEVELS).data_vars.items():
+        assert streamed[name].equals(values), name
+
+
+def test_shares_of_the_sector_are_those_of_allocate(streamed, draws):
+    shares = sr.allocate(draws, confidence=0.95)
+    np.testing.assert_allclose(streamed["sd_share"], shares["sd_share"], atol=1e-7)
+    np.testing.assert_allclose(streamed["sd_share_se"], shares["sd_share_se"], rtol=0.1, atol=0.002)
+    tail = streamed.sel(confidence=0.95)
+    error = shares["tail_value_at_risk_share_se"].values
+    off = abs(tail["tail_value_at_risk_share"].values - shares["tail_value_at_risk_share"].values)
+    assert (off < 0.25 * error + 1e-6).all()
+    np.testing.assert_allclose(tail["tail_value_at_risk_share_se"], error, rtol=0.15, atol=1e-4)
+
+
+def test_shares_add_up_to_the_sector(streamed, draws):
+    sector = streamed.sel(unit="Provider sector")
+    for part in ("trust", "effect"):
+        name = "share" if part == "trust" else "by_effect"
+        assert abs(streamed[f"sd_{name}"].sum(part) - sector["sd"]) < 1e-6
+    whole = streamed["tail_value_at_risk_share"].sum("trust")
+    assert (abs(whole - sector["tail_value_at_risk"]) < 0.02 * sector["sd"]).all()
+    effects = streamed["tail_value_at_risk_by_effect"].sum("effect")
+    assert (abs(effects - whole - draws["plan"].sum()) < 1e-3).all()  # effects start from the plan before support
+
+
+def test_contributions_and_months_are_those_of_the_draws(streamed, draws):
+    mean = draws["contribution"].astype(float).mean("draw")
+    np.testing.assert_allclose(streamed["contribution_mean"], mean, atol=1e-6)
+    error = draws["contribution"].astype(float).std("draw", ddof=1) / np.sqrt(N)
+    np.testing.assert_allclose(streamed["contribution_mean_se"], error, rtol=1e-4, atol=1e-7)
+    month = np.quantile(draws["sector_ytd"], LEVELS[1:-1], axis=1, method="inverted_cdf").T
+    inner = streamed.sel(quantile=list(LEVELS[1:-1]))
+    assert (abs(inner["sector_ytd_quantile"] - month) <= inner["sector_ytd_quantile_bound"] + 1e-9).all()
+
+
+def test_histograms_hold_every_draw(streamed, draws):
+    assert (streamed["histogram"].sum("bin") == N).all()
+    sector = streamed.sel(unit="Provider sector")
+    edges = float(sector["bin_start"]) + float(sector["bin_width"]) * np.arange(1025)
+    np.testing.assert_array_equal(sector["histogram"], np.histogram(draws["sector_position"], edges)[0])
+
+
+def test_everything_says_what_it_is(streamed):
+    assert all(streamed[name].attrs.get("long_name") for name in streamed.variables)
+    assert streamed.attrs["n_draws"] == N
+    assert streamed.attrs["assumptions"]
+
+
+# Counts of parts, threads and orders
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(Counts))
+
+
+def test_counts_are_the_same_to_the_bit_for_any_threads_and_parts(panel):
+    planned = planned_year(panel, 4_700)
+    layout = lay_out(planned, 0.9, 1)
+    whole = count(planned, layout, 1)
+    assert same(whole, count(planned, layout, 3))
+    cuts = [range(1_500), range(1_500, 3_000), range(3_000, 4_700)]
+    parts = [count(planned.part(cut), layout, 2) for cut in cuts]
+    assert same(whole, add_up(parts))
+    assert same(whole, add_up(reversed(parts)))
+
+
+def test_bins_do_not_depend_on_the_number_of_draws(panel):
+    few, many = (lay_out(planned_year(panel, n), 0.9) for n in (2_000, 9_000))
+    assert np.array_equal(few.bins.low, many.bins.low)
+    assert np.array_equal(few.units_scale.centre, many.units_scale.centre)
+
+
+def test_merged_trusts_rules_and_drivers_of_others_are_counted_too(panel):
+    merged = sr.merge(panel, ["SYN001", "SYN002"], into="ZZ1")
+    fat = sr.Assumptions()
+    fat = replace(fat, dependence=replace(fat.dependence, tail_dof=5.0))
+    for regime in ("none", "2018-19"):
+        kept = sr.simulate(merged, fat, regime, n_draws=2_500)
+        streamed = sr.simulate(merged, fat, regime, n_draws=2_500, keep=sr.Summary(exact=True))
+        expected = sr.summarise(kept)
+        assert streamed["position_quantile"].equals(expected["position_quantile"])
+        assert streamed["p_missing_control_total"].equals(expected["p_missing_control_total"])
+
+
+def test_a_single_draw_has_no_errors(panel):
+    one = sr.simulate(panel, n_draws=1, keep="summary")
+    assert np.isnan(one["mean_se"]).all()
+    assert abs(one["mean"] - sr.summarise(sr.simulate(panel, n_draws=1))["mean"]).max() < 1e-9
+
+
+def test_memory_does_not_grow_with_draws(panel):
+    def peak(n):
+        planned = planned_year(panel, n)
+        layout = lay_out(planned, 0.9, 1)
+        gc.collect()
+        tracemalloc.start()
+        count(planned, layout, 1)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1_000)
+    few, many = peak(3_000), peak(30_000)
+    assert many < 1.02 * few
+
+
+# Some variables only
+
+
+def test_kept_variables_are_those_of_the_whole(panel):
+    names = ["sector_position", "position", "central_action"]
+    whole = sr.simulate(panel, n_draws=10_700, seed=5)
+    some = sr.simulate(panel, n_draws=10_700, seed=5, keep=names)
+    for name in names:
+        assert some[name].identical(whole[name]), name
+    assert some["plan"].identical(whole["plan"])
+    assert {name for name in some.data_vars if "draw" in some[name].dims} == set(names)
+    assert some["draw"].identical(whole["draw"])
+    assert some.attrs["n_draws"] == 10_700
+
+
+# What is asked wrongly
+
+
+@pytest.mark.parametrize(
+    ("keep", "value"),
+    [
+        ("sumary", "sumary"),
+        (["position", "positon"], "positon"),
+        (sr.Summary(quantiles=(2.0,)), "2.0"),
+        (sr.Summary(confidence=(1.0,)), "1.0"),
+        (["plan"], "plan"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(panel, keep, value):
+    with pytest.raises(sr.InputError, match="simulate") as error:
+        sr.simulate(panel, n_draws=10, keep=keep)
+    assert value in str(error.value)
+
+
+def test_a_rule_that_fails_ends_all_threads(panel, monkeypatch):
+    planned = planned_year(panel, 20_000)
+    layout = lay_out(planned, 0.9, 1)
+    run_block, seen = engine.Fold.run_block, []
+
+    def fail(self, out, first, column):
+        seen.append(first)
+        if first == 1_000:
+            raise ValueError("no such year")
+        run_block(self, out, first, column)
+
+    monkeypatch.setattr(engine.Fold, "run_block", fail)
+    with pytest.raises(ValueError, match="no such year"):
+        count(planned, layout, 2)
+    assert len(seen) < 40
+
+
+def test_progress_ends_with_all_done(panel):
+    told = []
+    sr.simulate(panel, n_draws=12_000, keep="summary", threads=2, progress=lambda *done: told.append(done))
+    assert told[-1][0] == told[-1][1] == len(told)
+
+
+# Kernels against plain arithmetic
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(1).normal(3.0, 2.0, (5, LANES * 3 + 7))
+
+
+def test_moments_and_products_are_plain_sums(rows):
+    centre, per_scale, s = np.arange(5.0), np.full(5, 0.5), rows[0] - 1.0
+    y = (rows - centre[:, None]) * 0.5
+    sums, products = np.ones((5, 2), np.int64), np.ones((5, 3), np.int64)
+    add_moments(rows, centre, per_scale, sums)
+    add_products(rows, centre, per_scale, s, products)
+    np.testing.assert_allclose((sums - 1) / GRID, np.stack([y.sum(1), (y**2).sum(1)], 1), atol=1e-6)
+    expected = np.stack([(y * s).sum(1), ((y * s) ** 2).sum(1), (y * s**3).sum(1)], 1)
+    np.testing.assert_allclose((products - 1) / GRID, expected, atol=1e-6)
+
+
+def test_histogram_counts_and_remembers_what_lies_beyond(rows):
+    counts, extremes = np.zeros((5, 10), np.int64), np.tile([np.inf, -np.inf], (5, 1))
+    low, per_bin = np.full(5, 1.0), np.full(5, 2.0)
+    add_histogram(rows, low, per_bin, counts, extremes, np.empty(rows.shape[1], np.int32))
+    inside = np.clip(np.floor((rows - 1.0) * 2.0), 0, 9).astype(int)
+    np.testing.assert_array_equal(counts, [np.bincount(row, minlength=10) for row in inside])
+    np.testing.assert_array_equal(extremes, np.stack([rows.min(1), rows.max(1)], 1))
+
+
+def test_values_beyond_the_bins_keep_the_bound():
+    values = np.sort(np.random.default_rng(2).standard_t(1.5, 4_000))
+    bins = Bins(np.array([-3.0]), np.array([BINS / 6.0]))
+    counts, extremes = np.zeros((1, BINS), np.int64), np.array([[np.inf, -np.inf]])
+    add_histogram(values[None], bins.low, bins.per_bin, counts, extremes, np.empty(4_000, np.int32))
+    assert counts[0, [0, -1]].all()
+    ranks = np.arange(4_000)
+    value, width = Histogram.of(counts[0], bins, 0, extremes[0]).order_statistic(ranks)
+    assert (abs(value - values) <= width + 1e-12).all()
+    mean, _, bound = Histogram.of(counts[0], bins, 0, extremes[0]).tail(40)
+    assert abs(mean - values[:40].mean()) <= bound
+
+
+def test_picks_what_is_looked_for_and_sums_what_lies_between(rows):
+    table = np.full((5, 10), np.iinfo(np.int32).min, np.int32)
+    table[:, 4], table[:, :4] = np.arange(5), -1 - np.arange(5)[:, None]
+    values, ids, below = np.empty(rows.size), np.empty(rows.size, np.int32), np.zeros(5, np.int64)
+    n = pick(rows, np.zeros(5), np.full(5, 1.0), table, below, values, ids, np.empty(rows.shape[1], np.int32))
+    wanted = (rows >= 4.0) & (rows < 5.0)
+    np.testing.assert_array_equal(values[:n], rows[wanted])
+    np.testing.assert_array_equal(ids[:n], np.nonzero(wanted)[0])
+    np.testing.assert_allclose(below / GRID, np.where(rows < 4.0, rows, 0.0).sum(1), rtol=1e-6)
+
+
+def test_equal_values_are_counted_as_one():
+    ids, values = np.array([1, 0, 1, 1], np.int32), np.array([2.0, 2.0, 2.0, -1.0])
+    part = (ids, values, np.array([1, 1, 3, 1]))
+    found = counted([part, part])
+    assert [column.tolist() for column in found] == [[0, 1, 1], [2.0, -1.0, 2.0], [2, 2, 8]]
+    assert FLUSH > 0
+
+
+def test_saved_and_opened_again(streamed, tmp_path):
+    path = sr.save_forecast(streamed, tmp_path / "summary.nc")
+    assert sr.open_forecast(path).identical(streamed)
+    assert isinstance(streamed, xr.Dataset)
