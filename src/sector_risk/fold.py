@@ -13,6 +13,7 @@ from sector_risk.kernels import opening, pressure, reduce
 from sector_risk.part_rows import PartRows
 from sector_risk.regimes import BUNDLED, Block, PreparedRule, Rule
 from sector_risk.run import DTYPES, F32, Draws, Run
+from sector_risk.slopes import control_rows
 from sector_risk.user_pressure import user_pressure
 
 
@@ -117,6 +118,8 @@ class Fold:
         extra = user_pressure(prepared, year, first, self.size)
         plans = pressure.Plans(parts.plan, parts.efficiency_plan, parts.delivery)
         pressure.year_block(plans, trusts, prepared.profile, shared, seen, first, extra, self.work, target)
+        if self.run.controls and year == 0:
+            out.control[:, columns] = control_rows(prepared, self.run.controls, trusts, shared, first, target)
         parts.gather(out, columns)
         out.sector_variance[year, :, columns] = target.sector_variance
         out.efficiency_delivered[year, columns] = target.efficiency_delivered

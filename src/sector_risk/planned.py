@@ -8,15 +8,22 @@ import xarray as xr
 
 from sector_risk import engine
 from sector_risk.assumptions import Assumptions, CentralAction
-from sector_risk.factors import sector_normal
+from sector_risk.factors import named_normals, sector_normal, with_points
+from sector_risk.faults import Fault, raise_if_any
+from sector_risk.fold import Fold
 from sector_risk.kernels.random import stream_key
+from sector_risk.kernels.sobol import REPLICATE, Points
 from sector_risk.prepare import prepare
 from sector_risk.progress import blocks_done, reporter
 from sector_risk.regimes import Regime, regime_for
 from sector_risk.results import label_forecast, provenance
 from sector_risk.run import Draws, Run
+from sector_risk.slopes import control_slopes
 
 __all__ = ["Planned", "central_actions", "plan_run", "run_draws"]
+
+PROBES = 8
+"""Draws in which rules are tried out."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,33 @@ class Planned:
         """Return the plan of some of the draws, by their numbers; they come out the same as in the whole."""
         return replace(self, run=self.run.part(draws))
 
+    def with_points(self) -> "Planned":
+        """Return the same plan with Sobol points for what trusts share and for central actions.
+
+        Raises
+        ------
+        InputError
+            If months of the year were seen, or draws are not whole replicates of 1,024.
+        """
+        raise_if_any([*seen_faults(self.run), *replicate_faults(self.run)])
+        prepared = with_points(self.run.prepared, self.assumptions)
+        return replace(self, run=replace(self.run, prepared=prepared))
+
+    def with_controls(self) -> "Planned":
+        """Return the same plan with control variates by draw; rules before the year are tried out for its shocks.
+
+        Raises
+        ------
+        InputError
+            If months of the year were seen, or one-off cover may be less than nought.
+        """
+        raise_if_any(seen_faults(self.run))
+        probe = Fold(self.run, PROBES)
+        probe.clear(0)
+        probe.begin_year(0)
+        controls = control_slopes(self.run.prepared, probe.block.delivery.mean(axis=1), probe.block.volatility)
+        return replace(self, run=replace(self.run, controls=controls))
+
     def forecast(
         self,
         threads: int | None = None,
@@ -46,12 +80,28 @@ class Planned:
 
     def central_actions(self) -> dict[str, np.ndarray]:
         """Amount of each central action by draw, GBP m."""
-        return central_actions(self.assumptions, self.run.prepared.context.seed, self.run.draws)
+        prepared = self.run.prepared
+        return central_actions(self.assumptions, prepared.context.seed, self.run.draws, prepared.points)
 
     def provenance(self) -> dict[str, str | int | float]:
         """Attributes that say how the forecast was made."""
         seed, title = self.run.prepared.context.seed, "In-year forecast of provider positions"
         return provenance(title, self.panel, self.assumptions, self.regime, self.run, seed)
+
+
+def seen_faults(run: Run) -> list[Fault]:
+    """Return a fault where months were seen: then draws are particles, and neither points nor controls hold."""
+    remedy = "Leave sampling and controls as they are by default."
+    return [Fault("condition", "fewer draws only before the year", "", remedy)] if run.posterior else []
+
+
+def replicate_faults(run: Run) -> list[Fault]:
+    """Return a fault unless draws are whole replicates of Sobol points."""
+    if not run.n_draws % REPLICATE and not run.first_draw % REPLICATE:
+        return []
+    remedy = f"Ask for {-(-run.n_draws // REPLICATE) * REPLICATE:,} draws."
+    rule = f"Sobol points come in replicates of {REPLICATE:,} draws"
+    return [Fault("simulate", rule, f"{run.n_draws:,}", remedy, variable="n_draws")]
 
 
 def plan_run(
@@ -84,11 +134,16 @@ def run_draws(
     )
 
 
-def central_actions(assumptions: Assumptions, seed: int, draws: range) -> dict[str, np.ndarray]:
+def central_actions(
+    assumptions: Assumptions, seed: int, draws: range, points: Points | None = None
+) -> dict[str, np.ndarray]:
     """Amount of each central action by draw, GBP m: planned * delivery, each action on a stream of its own."""
+    placed = named_normals(points, draws.start, len(draws)) if points else {}
 
     def amount(action: CentralAction) -> np.ndarray:
-        z = sector_normal(stream_key(seed, f"central:{action.name}"), 0, draws.start, len(draws))
+        z = placed.get(action.name)
+        if z is None:
+            z = sector_normal(stream_key(seed, f"central:{action.name}"), 0, draws.start, len(draws))
         return action.planned * action.delivery.from_normal(z)
 
     return {action.name: amount(action) for action in assumptions.centre.actions}

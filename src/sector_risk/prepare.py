@@ -14,6 +14,7 @@ from sector_risk.drivers import Driver, registered
 from sector_risk.faults import Fault, InputError
 from sector_risk.kernels import opening, pressure
 from sector_risk.kernels.random import YEAR, group_label, label_hashes, stream_key
+from sector_risk.kernels.sobol import Points
 from sector_risk.panel import by_successor
 from sector_risk.panel.fill import NOT_STATED, efficiency_rate
 from sector_risk.regimes import Context, Panel
@@ -100,6 +101,7 @@ class Prepared:
     tail_table: NDArray[np.float32]
     drivers: tuple[Driver, ...]
     held: Held | None = None
+    points: Points | None = None  # in place of the sector's own Normals of the first year
 
     @property
     def codes(self) -> list[str]:

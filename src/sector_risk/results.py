@@ -12,8 +12,10 @@ import numpy as np
 import xarray as xr
 
 from sector_risk.assumptions import ASSUMPTIONS_YEAR, Assumptions
+from sector_risk.kernels.controls import CONTROLS
 from sector_risk.kernels.pressure import DRIVERS
 from sector_risk.kernels.random import STREAM_VERSION
+from sector_risk.kernels.sobol import REPLICATE
 from sector_risk.panel.fill import income_uplift
 from sector_risk.regimes import Regime
 from sector_risk.run import Draws, Run
@@ -38,15 +40,36 @@ KEPT_FROM_PANEL = (
 )
 
 
+SAMPLED = {
+    spec.name: spec
+    for spec in (
+        VariableSpec("replicate", ("draw",), "", "replicate of Sobol points; replicates are independent", kind="code"),
+        VariableSpec("control", ("control",), "", "control variate", kind="text"),
+        VariableSpec(
+            "control_value",
+            ("control", "draw"),
+            "GBP million",
+            "control variates of the provider sector's position before support: means are nought, but for smooth",
+            sign="surplus positive, deficit negative",
+        ),
+    )
+}
+"""What a forecast has besides where it was made with Sobol points or controls."""
+
+
 def label_forecast(run: Run, draws: Draws, central: dict[str, np.ndarray]) -> xr.Dataset:
     """Return the forecast Dataset of a run of one year (see `simulate` for its variables)."""
     plans = plan_variables(run)
     by_trust = {name: (dims[1:], values[0]) for name, (dims, values) in trust_variables(run, draws).items()}
     variables = by_trust | contribution_variables(draws) | sector_variables(draws, central, plans["sector_plan_ytd"][1])
-    variables |= quarter_variables(run, draws) | seen_variables(run)
+    variables |= quarter_variables(run, draws) | seen_variables(run) | control_variables(run, draws)
     labels = coordinates(run) | {"month": np.arange(1, 13), "action": list(central)}
     if run.by_quarter:
         labels["quarter"] = np.arange(1, 5)
+    if run.controls:
+        labels["control"] = list(CONTROLS)
+    if run.prepared.points:
+        labels["replicate"] = ("draw", np.array(run.draws) // REPLICATE)
     return described(xr.Dataset(variables | plans, labels), FORECAST, run)
 
 
@@ -63,7 +86,7 @@ def label_projection(run: Run, draws: Draws, milestones: Variables) -> xr.Datase
 
 def described(data: xr.Dataset, specs: Mapping[str, VariableSpec], run: Run) -> xr.Dataset:
     """Give every variable the attributes of its spec; rules bring their own."""
-    known = dict(specs) | {v.name: v for v in run.variables}
+    known = dict(specs) | SAMPLED | {v.name: v for v in run.variables}
     for name in data.variables:
         data[name].attrs = known[str(name)].attrs
     return data
@@ -99,6 +122,11 @@ def contribution_variables(draws: Draws) -> Variables:
 def quarter_variables(run: Run, draws: Draws) -> Variables:
     """Variances of trusts at quarter ends, where they are kept."""
     return {"variance_by_quarter": (("quarter", "trust", "draw"), draws.quarter_variance)} if run.by_quarter else {}
+
+
+def control_variables(run: Run, draws: Draws) -> Variables:
+    """Control variates by draw, where they are kept."""
+    return {"control_value": (("control", "draw"), draws.control)} if run.controls else {}
 
 
 def seen_variables(run: Run) -> Variables:
@@ -209,22 +237,28 @@ def provenance(
 ) -> dict[str, str | int | float]:
     """Attributes that say how a forecast was made; plain strings and numbers survive netCDF and Zarr."""
     kept = {name: panel.attrs[name] for name in KEPT_FROM_PANEL if name in panel.attrs}
-    return kept | {
-        "title": title,
-        "format": FORECAST_FORMAT,
-        "sign": SIGN,
-        "n_draws": run.n_draws,
-        "seed": str(seed),
-        "random_stream": STREAM_VERSION,
-        "panel_hash": panel_hash(panel),
-        "assumptions": assumptions.to_json(),
-        "sector_share": round(sector_share(panel), 4),
-        "notes": json.dumps(notes(panel, assumptions, regime)),
-        "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in run.prepared.drivers}),
-        "regime": regime.to_json(),
-        "versions": library_versions(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    sampled: dict[str, str | int | float] = {"sampling": "sobol"} if run.prepared.points else {}
+    sampled |= {"linear_sd": run.controls.linear_sd} if run.controls else {}
+    return (
+        kept
+        | sampled
+        | {
+            "title": title,
+            "format": FORECAST_FORMAT,
+            "sign": SIGN,
+            "n_draws": run.n_draws,
+            "seed": str(seed),
+            "random_stream": STREAM_VERSION,
+            "panel_hash": panel_hash(panel),
+            "assumptions": assumptions.to_json(),
+            "sector_share": round(sector_share(panel), 4),
+            "notes": json.dumps(notes(panel, assumptions, regime)),
+            "drivers": json.dumps({d.name: {"source": d.source, "items": d.items} for d in run.prepared.drivers}),
+            "regime": regime.to_json(),
+            "versions": library_versions(),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+    )
 
 
 def panel_hash(panel: xr.Dataset) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.kernels import pressure
+from sector_risk.kernels.controls import CONTROLS, Slopes
 from sector_risk.posterior import Posterior
 from sector_risk.prepare import Prepared
 from sector_risk.regimes import PreparedRule, Rule
@@ -28,6 +29,7 @@ class Run:
     by_quarter: bool = False  # keep the first year's variances of trusts at quarter ends
     posterior: Posterior | None = None  # what is known of the first year, where months of it were seen
     first_draw: int = 0
+    controls: Slopes | None = None  # keep control variates of the first year
 
     def part(self, draws: range) -> "Run":
         """Return the run of some of the draws, by their numbers."""
@@ -76,6 +78,7 @@ class Draws:
     sector_variance: F64  # (Y, 12, N) year to date, before support; no months where contributions are not kept
     efficiency_delivered: F64  # (Y, N)
     central: F64  # (Y, N) what rules save the centre
+    control: F64  # (control, N); no rows where controls are not kept
 
     @classmethod
     def empty(cls, run: Run) -> "Draws":
@@ -102,4 +105,5 @@ class Draws:
             sector_variance=np.zeros((years, 12 if run.by_trust else 0, n)),
             efficiency_delivered=np.zeros((years, n)),
             central=np.zeros((years, n)),
+            control=np.zeros((len(CONTROLS) if run.controls else 0, n)),
         )

@@ -202,7 +202,7 @@ def _draw_cover(key: Any, label: Any, group: Any, first_draw: Any, values: Any) 
 
 
 @step
-def _draw_variates(i: Any, trusts: Any, shared: Any, first_draw: Any, values: Any) -> None:
+def draw_variates(i: Any, trusts: Any, shared: Any, first_draw: Any, values: Any) -> None:
     """Fill the first N_VARIATES rows of `values` (VALUE_ROWS, B) for trust i, before any report of it."""
     keys, label, group = shared.keys, trusts.hashes[i], shared.first_group
     fill_normals(keys[_EFFICIENCY], label, group, first_draw, values[RECURRENT : RECURRENT + 4])
@@ -239,7 +239,7 @@ def _variates_as_seen(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: A
     """Fill the first N_VARIATES rows of `values`: as a particle of the trust has them, else drawn."""
     r = seen.row[i]
     if r < 0:
-        _draw_variates(i, trusts, shared, first_draw, values)
+        draw_variates(i, trusts, shared, first_draw, values)
     else:
         _take_variates(seen.particles[r], seen.chosen[r], values)
 
@@ -248,7 +248,7 @@ def _variates_as_seen(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: A
 def _settle_variates(i: Any, trusts: Any, shared: Any, seen: Any, first_draw: Any, values: Any) -> None:
     """Fill the first N_VARIATES rows of `values` in GBP m and ratios: drawn, or as a particle of the trust has them."""
     if seen is None:
-        _draw_variates(i, trusts, shared, first_draw, values)
+        draw_variates(i, trusts, shared, first_draw, values)
     else:
         _variates_as_seen(i, trusts, shared, seen, first_draw, values)
     for v in range(N_VARIATES):

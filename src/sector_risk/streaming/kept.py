@@ -16,37 +16,28 @@ def keep_draws(
     planned: Planned, names: Sequence[str], threads: int | None, progress: Progress | None = None
 ) -> xr.Dataset:
     """Return the forecast with no draws but those of the variables named; what has no draws stays."""
-    parts = [*planned.run.draws[::PART]]
-    kept: xr.Dataset | None = None
-    for done, first in enumerate(parts, 1):
-        part = planned.part(planned.run.draws[first - parts[0] : first - parts[0] + PART]).forecast(threads)
-        kept = _room(part, names, planned) if kept is None else kept
-        _put(part, kept, first - parts[0])
+    draws = planned.run.draws
+    starts = range(0, len(draws), PART)
+    first = planned.part(draws[:1]).forecast(1)
+    wanted = [*names, *(str(name) for name in first.coords if "draw" in first[name].dims)]
+    room = {name: _room(first[name], len(draws)) for name in wanted}
+    for done, start in enumerate(starts, 1):
+        part = planned.part(draws[start : start + PART]).forecast(threads)
+        for name, values in room.items():
+            values[_columns(part[name], start)] = part[name].values
         if progress:
-            progress(done, len(parts))
-    assert kept is not None  # there is one draw at least
-    return kept
+            progress(done, len(starts))
+    filled = {name: (first[name].dims, values, first[name].attrs) for name, values in room.items()}
+    labels = {name: filled.pop(name) for name in wanted[len(names) :]}
+    return first.drop_dims("draw").assign(filled).assign_coords(labels).assign_attrs(planned.provenance())
 
 
-def _room(part: xr.Dataset, names: Sequence[str], planned: Planned) -> xr.Dataset:
-    """Return the forecast without draws, and with room for all draws of what is kept."""
-    n, dropped = planned.run.n_draws, [v for v in part.data_vars if "draw" in part[v].dims]
-    bare = part.drop_vars(dropped).drop_dims("draw")
-    room = {name: (part[name].dims, _empty(part[name], n), part[name].attrs) for name in names}
-    data = bare.assign(room).assign_coords(draw=("draw", np.array(planned.run.draws), part["draw"].attrs))
-    return data.assign_attrs(planned.provenance())
-
-
-def _empty(values: xr.DataArray, n: int) -> np.ndarray:
+def _room(values: xr.DataArray, n: int) -> np.ndarray:
     """Room for n draws of a variable."""
     return np.empty([n if dim == "draw" else size for dim, size in values.sizes.items()], values.dtype)
 
 
-def _put(part: xr.Dataset, kept: xr.Dataset, at: int) -> None:
-    """Put a part's draws in their place."""
-    for name in kept.data_vars:
-        if "draw" in kept[name].dims:
-            axis = kept[name].dims.index("draw")
-            where = [slice(None)] * kept[name].ndim
-            where[axis] = slice(at, at + part.sizes["draw"])
-            kept[name].values[tuple(where)] = part[name].values
+def _columns(part: xr.DataArray, start: int) -> tuple[slice, ...]:
+    """Where a part's draws belong."""
+    of_draws = slice(start, start + part.sizes["draw"])
+    return tuple(of_draws if dim == "draw" else slice(None) for dim in part.dims)
