@@ -32,12 +32,20 @@ docs: $(VENV)/.docs  ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 	@echo "Documentation: docs/_build/index.html"
 
-bench: $(VENV)/.test  ## speed and memory as ratios, NumPy beside (minutes)
+bench: $(VENV)/.bench  ## speed and memory as ratios, others beside (an hour; quiet machine)
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/ladder.py
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/fewer_draws.py
+	$(BIN)/python benchmarks/cluster.py
 	$(BIN)/python -m pytest benchmarks $(BENCH)
 
-bench-smoke: $(VENV)/.test  ## every benchmark once, at its smallest size
+bench-smoke: $(VENV)/.bench  ## every benchmark once, at its smallest size
 	$(BIN)/python benchmarks/report.py --smoke
+	$(BIN)/python benchmarks/ladder.py --smoke
+	$(BIN)/python benchmarks/scale.py --smoke
+	$(BIN)/python benchmarks/fewer_draws.py --smoke
+	$(BIN)/python benchmarks/cluster.py --smoke
 	SECTOR_RISK_BENCH=smoke $(BIN)/python -m pytest benchmarks $(BENCH) --benchmark-disable
 
 BENCH := -o python_files='bench_*.py test_*.py' -o addopts='-ra --strict-markers'
@@ -56,9 +64,10 @@ $(VENV)/.made:
 
 $(VENV)/.run: EXTRAS := all
 $(VENV)/.test: EXTRAS := all,test
+$(VENV)/.bench: EXTRAS := all,test,bench
 $(VENV)/.lint: EXTRAS := all,lint
 $(VENV)/.docs: EXTRAS := all,docs
-$(VENV)/.run $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.made pyproject.toml
+$(VENV)/.run $(VENV)/.test $(VENV)/.bench $(VENV)/.lint $(VENV)/.docs: $(VENV)/.made pyproject.toml
 	@echo "Installing sector-risk[$(EXTRAS)] into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sector_risk.cases import CASES, case_names, load_case
     from sector_risk.comparison import compare
     from sector_risk.conditioning import condition
+    from sector_risk.controls import controlled
     from sector_risk.drivers import driver
     from sector_risk.effects import waterfall
     from sector_risk.faults import Fault, InputError, InputWarning
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from sector_risk.settings import ByYear
     from sector_risk.simulation import simulate
     from sector_risk.stopping import Target, simulate_until
+    from sector_risk.store import write_draws
     from sector_risk.streaming import Summary
     from sector_risk.stress import reverse_stress
     from sector_risk.summary import summarise
@@ -96,6 +98,7 @@ _HOMES = {
     "cases": ("CASES", "case_names", "load_case"),
     "comparison": ("compare",),
     "conditioning": ("condition",),
+    "controls": ("controlled",),
     "drivers": ("driver",),
     "effects": ("waterfall",),
     "faults": ("Fault", "InputError", "InputWarning"),
@@ -158,6 +161,7 @@ _HOMES = {
     "settings": ("ByYear",),
     "simulation": ("simulate",),
     "stopping": ("Target", "simulate_until"),
+    "store": ("write_draws",),
     "streaming": ("Summary",),
     "stress": ("reverse_stress",),
     "summary": ("summarise",),
@@ -216,6 +220,7 @@ __all__ = [
     "combine",
     "compare",
     "condition",
+    "controlled",
     "deficit_counts",
     "driver",
     "exceedance",
@@ -262,6 +267,7 @@ __all__ = [
     "value_of_support",
     "waterfall",
     "widths",
+    "write_draws",
     "write_quality_pack",
     "write_report",
 ]

@@ -2,8 +2,11 @@
 
 A forecast goes to netCDF (`.nc`, one file, read by most tools) or Zarr (`.zarr`, a folder, good for very many
 draws). netCDF is left uncompressed: draws shrink by a fifth and would take over ten times as long to write.
+Zarr reads a chunk that is not there as if it had been left empty: every chunk is written, so that one that is
+missing is found when the store is opened.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,13 +15,32 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import product
+from math import prod
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
-__all__ = ["check_target", "open_forecast", "save_forecast", "written_beside"]
+from sector_risk.faults import Fault, InputError, raise_if_any
+
+__all__ = [
+    "METADATA",
+    "check_store",
+    "check_target",
+    "open_forecast",
+    "open_stored",
+    "put_in_place",
+    "save_forecast",
+    "write_forecast",
+    "written_beside",
+]
 
 FORECAST_SUFFIXES = (".nc", ".zarr")
+METADATA = ".zmetadata"
+"""The file of a Zarr store (format 2) that holds what describes all of its variables."""
+REMEDY = "It is damaged: make the forecast again."
 _NEEDS = {".nc": ("h5netcdf", "h5py"), ".zarr": ("zarr",)}
 
 
@@ -65,13 +87,17 @@ def save_forecast(forecast: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def open_forecast(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Open a saved forecast, with everything in memory and the file closed.
+def open_forecast(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
+    """Open a saved forecast: with everything in memory and the file closed, or reading only what is asked for.
 
     Parameters
     ----------
     path : path
-        A `.nc` file or `.zarr` folder that `save_forecast` wrote.
+        A `.nc` file or `.zarr` folder that `save_forecast` or `write_draws` wrote.
+    lazy : bool
+        Read nothing yet. Values are read whenever they are used and are not kept, so a forecast may be larger than
+        memory: select draws or trusts first, `forecast["position"].isel(draw=slice(1000))`. A netCDF file stays open
+        until `forecast.close()`. A chunk that is damaged is then found only when it is read.
 
     Returns
     -------
@@ -84,6 +110,8 @@ def open_forecast(path: str | os.PathLike[str]) -> xr.Dataset:
         Nothing is there.
     ValueError
         The ending is neither `.nc` nor `.zarr`.
+    InputError
+        A store lacks its metadata or chunks, or a variable cannot be read; every file is named.
     ImportError
         The reader for that format is not installed; the message says how to install it.
 
@@ -99,9 +127,94 @@ def open_forecast(path: str | os.PathLike[str]) -> xr.Dataset:
     if not source.exists():
         raise FileNotFoundError(f"no forecast at {source}")
     _require(suffix)
-    engine = "h5netcdf" if suffix == ".nc" else "zarr"
-    with xr.open_dataset(source, engine=engine, chunks=None) as stored:
-        return _plain(stored.load())
+    if suffix == ".zarr":
+        check_store(source)
+    stored = open_stored(source)
+    if lazy:
+        return stored
+    with stored:
+        for name, variable in stored.variables.items():
+            with _named(source, str(name)):
+                variable.load()
+        return stored
+
+
+def open_stored(source: Path) -> xr.Dataset:
+    """Open a file or store unchecked, to be read as it is used."""
+    engine = "h5netcdf" if source.suffix == ".nc" else "zarr"
+    with _named(source, "it"):
+        stored = xr.open_dataset(source, engine=engine, chunks=None, cache=False)
+        plain = _plain(stored)
+    plain.set_close(stored.close)
+    return plain
+
+
+def check_store(path: Path) -> None:
+    """Find out whether a Zarr store has its metadata and, if this package wrote it, all of its chunks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        With every file that is missing, or is too short or too long.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory(suffix=".zarr")
+    >>> try:
+    ...     check_store(Path(folder.name))
+    ... except InputError as error:
+    ...     print(error.faults[0])
+    metadata is missing ('.zmetadata'). It is damaged: make the forecast again.
+    >>> folder.cleanup()
+    """
+    if (path / "zarr.json").exists():  # format 3, which is never ours
+        return
+    if not (path / METADATA).exists():
+        raise InputError([Fault(str(path), "metadata is missing", METADATA, REMEDY)])
+    with _named(path, METADATA):
+        faults = list(_store_faults(path, json.loads((path / METADATA).read_bytes())["metadata"]))
+    raise_if_any(faults)
+
+
+def _store_faults(path: Path, metadata: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the chunks of a store, if this package wrote it."""
+    if {"format", "versions"} <= metadata[".zattrs"].keys():
+        arrays = {key.removesuffix("/.zarray"): value for key, value in metadata.items() if key.endswith("/.zarray")}
+        yield from (fault for name, array in arrays.items() for fault in _chunk_faults(path, name, array))
+
+
+def _chunk_faults(store: Path, name: str, array: dict[str, Any]) -> Iterator[Fault]:
+    """Yield a fault for each chunk of a variable that is not there or, where its length is known, has another."""
+    grid = [range(-(-size // step)) for size, step in zip(array["shape"], array["chunks"], strict=True)]
+    folder = store / name
+    sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)} if folder.is_dir() else {}
+    as_they_are = array["compressor"] is None and not array["filters"]
+    length = prod(array["chunks"]) * np.dtype(array["dtype"]).itemsize if as_they_are else None
+    for place in product(*grid):
+        chunk = ".".join(map(str, place)) or "0"
+        if chunk not in sizes:
+            yield Fault(str(store), "a chunk is missing", f"{name}/{chunk}", REMEDY, variable=name)
+        elif length not in (None, sizes[chunk]):
+            rule = f"a chunk has {sizes[chunk]:,} bytes instead of {length:,}"
+            yield Fault(str(store), rule, f"{name}/{chunk}", REMEDY, variable=name)
+
+
+@contextmanager
+def _named(source: Path, what: str) -> Iterator[None]:
+    """Say what of a file cannot be read, where the reader's own error does not."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:  # the system's own
+            raise
+        came = f"{type(error).__name__}: {error}"
+        raise InputError([Fault(str(source), f"{what} cannot be read", came, REMEDY)]) from error
 
 
 def write_forecast(forecast: xr.Dataset, path: Path) -> None:
@@ -117,7 +230,7 @@ def _write_store(forecast: xr.Dataset, path: Path) -> None:
     """Write a Zarr store. Zarr has a thread of its own that an interrupt does not stop: wait for it to end."""
     with ThreadPoolExecutor(1) as writer:
         # Format 3 has no settled way to store text.
-        writer.submit(forecast.to_zarr, path, mode="w", zarr_format=2).result()
+        writer.submit(forecast.to_zarr, path, mode="w", zarr_format=2, write_empty_chunks=True).result()
 
 
 def check_target(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FORECAST_SUFFIXES) -> Path:
@@ -222,11 +335,35 @@ def _hidden_name(path: Path) -> Path:
 
 
 def _replace(new: Path, old: Path) -> None:
-    """Put `new` where `old` is; a folder cannot be renamed over another, so the old one steps aside."""
+    """Put `new` where `old` is, or where nothing is."""
+    put_in_place(new, old, _hidden_name(old))
+
+
+def put_in_place(new: Path, old: Path, aside: Path) -> None:
+    """Rename `new` to `old`; a folder cannot be renamed over another, so an old one steps aside and is removed.
+
+    Parameters
+    ----------
+    new, old : pathlib.Path
+        In the same file system.
+    aside : pathlib.Path
+        A name for the old folder until the new one is in place.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> new, old, aside = (pathlib.Path(folder.name, name) for name in ("new", "old", "aside"))
+    >>> for made in (new, old, new / "inside"):
+    ...     made.mkdir()
+    >>> put_in_place(new, old, aside)
+    >>> sorted(path.name for path in pathlib.Path(folder.name).rglob("*"))
+    ['inside', 'old']
+    >>> folder.cleanup()
+    """
     if not old.is_dir():
         os.replace(new, old)
         return
-    aside = _hidden_name(old)
     old.rename(aside)
     new.rename(old)
     _remove(aside)

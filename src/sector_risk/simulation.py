@@ -1,7 +1,8 @@
 """The main job: one year, from a panel to the distribution of year-end positions."""
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,13 @@ import xarray as xr
 
 from sector_risk.assumptions import Assumptions
 from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
+from sector_risk.files import open_forecast
 from sector_risk.kernels.random import MAX_DRAWS
 from sector_risk.panel import check_panel
 from sector_risk.planned import Planned, plan_run
 from sector_risk.progress import Progress, blocks_done, reporter
 from sector_risk.regimes import Regime, horizon_faults, regime_for
+from sector_risk.store import write_draws
 from sector_risk.streaming import Summary, keep_draws, keep_faults, summarise_stream
 
 
@@ -30,6 +33,9 @@ def simulate(
     progress: bool | Callable[[int, int], None] = False,
     by_quarter: bool = False,
     keep: str | Summary | Sequence[str] = "draws",
+    store: str | os.PathLike[str] | None = None,
+    sampling: str = "random",
+    controls: bool = False,
 ) -> xr.Dataset:
     """Simulate the year-end position of every trust and of the sector.
 
@@ -55,6 +61,14 @@ def simulate(
     keep : "draws", "summary", Summary or sequence of str
         What is kept of the draws: all; a summary in memory that does not grow with their number (`Summary` says at
         which levels, and whether exactly); or the draws of the variables named.
+    store : path, optional
+        A Zarr folder (`.zarr`) into which all draws go, part by part: more than memory holds, if need be. A run that
+        was stopped goes on where it was. What comes back reads the folder as it is used.
+    sampling : {"random", "sobol"}
+        With "sobol", what moves the whole sector (its factors, central actions) is spread evenly in each replicate of
+        1,024 draws; `controlled` reads figures and their errors off such draws.
+    controls : bool
+        Give control variates by draw too, from which `controlled` makes errors several times smaller.
 
     Returns
     -------
@@ -96,13 +110,31 @@ def simulate(
     assumptions = Assumptions() if assumptions is None else assumptions
     numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
     asked = check_settings("simulate", assumptions, regime, **numbers)
+    raise_if_any(together_faults(keep, store, sampling, controls))
     panel = check_panel(panel)
     run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
     warn_of_idle_rules(chosen, run.prepared.context.years)
     planned = Planned(replace(run, by_quarter=by_quarter), chosen, panel, assumptions)
+    planned = planned.with_points() if sampling == "sobol" else planned
+    planned = planned.with_controls() if controls else planned
+    if store is not None:
+        path = write_draws(planned, store, threads=threads, block_size=block_size, progress=progress)
+        return open_forecast(path, lazy=True)
     if isinstance(keep, str) and keep == "draws":
         return planned.forecast(threads, block_size, progress)
     return keep_some(planned, keep, threads, progress)
+
+
+def together_faults(keep: Any, store: Any, sampling: Any, controls: Any) -> Iterator[Fault]:
+    """Yield a fault for each way of keeping and of sampling that do not go together."""
+    all_draws, summary = isinstance(keep, str) and keep == "draws", isinstance(keep, Summary) or keep == "summary"
+    if sampling not in ("random", "sobol"):
+        yield Fault("simulate", "unknown sampling", str(sampling), "Use 'random' or 'sobol'.", variable="sampling")
+    if summary and (sampling == "sobol" or controls):
+        remedy = "Keep draws of the sector (see controlled)."
+        yield Fault("simulate", "a summary has no use for Sobol points and controls", "", remedy, variable="keep")
+    if store is not None and not all_draws:
+        yield Fault("simulate", "a store takes all draws", str(keep), "Leave keep or store out.", variable="store")
 
 
 def keep_some(
