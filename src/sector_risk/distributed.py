@@ -1,0 +1,380 @@
+"""Forecasts on many machines: groups of draws as Dask tasks, with the bits of `sector_risk.simulate`.
+
+Nothing here knows of a client. What is made computes under whatever Dask has at the time: a `distributed.Client`, or
+the threads of this process.
+"""
+
+import operator
+import pickle
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sector_risk.assumptions import Assumptions
+from sector_risk.engine import BLOCK_SIZE
+from sector_risk.extras import need
+from sector_risk.faults import Fault, InputError, raise_if_any
+from sector_risk.panel import check_panel
+from sector_risk.planned import Planned, plan_run, run_draws
+from sector_risk.regimes import Regime
+from sector_risk.results import label_forecast
+from sector_risk.run import Draws
+from sector_risk.simulation import check_settings, warn_of_idle_rules
+from sector_risk.streaming import Counts, Layout, Summary, count, keep_faults, label_summary, lay_out
+
+if TYPE_CHECKING:
+    from dask.array import Array
+    from dask.delayed import Delayed
+
+__all__ = ["simulate", "total", "tree_sum"]
+
+State = TypeVar("State")
+Graph = dict[Hashable, Any]
+PLACE = "distributed.simulate"
+DRAWS_PER_TASK = 10_000
+"""A group of 10,000 draws of 227 trusts is 130 to 160 MB and a sixth of a second's work of one core: long enough that
+what Dask does for a task is little, and small enough that several fit into a worker."""
+DRAWS_PER_COUNT = 200_000
+"""For 227 trusts counts are some 50 MB whatever the number of draws: few of them are to be added up."""
+FAN_IN = 8
+"""States that one task adds up: few enough to be held at once, many enough that the tree is low."""
+NOT_PICKLED = (TypeError, AttributeError, pickle.PicklingError)
+OWN_NAMES = {"threads": "threads_per_task", "block_size": "draws_per_task"}
+
+
+def simulate(
+    panel: xr.Dataset,
+    assumptions: Assumptions | None = None,
+    regime: Regime | str | None = None,
+    *,
+    n_draws: int,
+    seed: int = 0,
+    by_quarter: bool = False,
+    keep: str | Summary | Sequence[str] = "draws",
+    draws_per_task: int | None = None,
+    threads_per_task: int = 1,
+) -> xr.Dataset:
+    """Plan a forecast whose draws are made by Dask, group by group, when something is computed from them.
+
+    One task makes all variables of a group of draws. What is computed together (`dask.compute`, or a Dataset's
+    `compute`) makes each group once; what is computed later makes it again, unless the forecast was kept in the memory
+    of the cluster by `persist` or stored.
+
+    Parameters
+    ----------
+    panel, assumptions, regime, n_draws, seed, by_quarter
+        As for `sector_risk.simulate`.
+    keep : "draws", "summary", Summary or sequence of str
+        As for `sector_risk.simulate`: all draws, or those of the variables named, which are then all that a task holds
+        on to; or a summary, which is made at once: workers count, and counts are added up on the way to the client.
+        An exact summary is not covered.
+    draws_per_task : int, optional
+        Draws of a group, up to 1,048,576; the last one takes what is left. Speed and memory only: results are the same
+        to the bit. Default: 10,000, of which 227 trusts take 130 to 160 MB; for a summary 200,000, of which nothing is
+        kept but some 50 MB of counts (here it is rounded up to blocks of 500).
+    threads_per_task : int
+        Threads inside a task. One is right where workers have a thread for each core.
+
+    Returns
+    -------
+    Dataset
+        As from `sector_risk.simulate`, to the bit, but variables with dimension `draw` are Dask arrays in chunks of
+        `draws_per_task`. A summary is computed.
+
+    Raises
+    ------
+    ImportError
+        If Dask is missing.
+    InputError
+        With every fault of panel and settings; for what cannot be kept; for drivers or rules that cannot be sent to
+        another process.
+    ConnectionError
+        If the cluster goes away while a summary is made. While draws are computed, errors are Dask's own.
+
+    Warns
+    -----
+    InputWarning
+        As `sector_risk.simulate`.
+
+    Notes
+    -----
+    A worker that dies changes nothing: Dask has its groups made again elsewhere, and a draw's numbers depend on its
+    own number and the seed alone. An error in a task comes with a note that names the task's draws.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> from sector_risk.distributed import simulate
+    >>> case = sr.load_case("england-2018-19")
+    >>> forecast = simulate(case, n_draws=300, seed=1, draws_per_task=100)
+    >>> forecast["position"].chunksizes["draw"]
+    (100, 100, 100)
+    >>> sector = forecast["sector_position"].compute()
+    >>> sector.equals(sr.simulate(case, n_draws=300, seed=1)["sector_position"])
+    True
+    """
+    need("a forecast on a cluster", "cluster", "dask")
+    assumptions = Assumptions() if assumptions is None else assumptions
+    asked = _checked(assumptions, regime, n_draws, seed, draws_per_task, threads_per_task)
+    panel = check_panel(panel)
+    run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
+    warn_of_idle_rules(chosen, run.prepared.context.years)
+    planned = Planned(replace(run, by_quarter=bool(by_quarter)), chosen, panel, assumptions)
+    if isinstance(keep, Summary) or (isinstance(keep, str) and keep == "summary"):
+        asked_for = keep if isinstance(keep, Summary) else Summary()
+        return summarise_on_workers(planned, asked_for, draws_per_task or DRAWS_PER_COUNT, threads_per_task)
+    return lazy_forecast(planned, keep, draws_per_task or DRAWS_PER_TASK, threads_per_task)
+
+
+def lazy_forecast(
+    planned: Planned,
+    keep: str | Sequence[str] = "draws",
+    draws_per_task: int = DRAWS_PER_TASK,
+    threads_per_task: int = 1,
+) -> xr.Dataset:
+    """Return the forecast of a plan, its draws to be made by Dask; `simulate` says how."""
+    pattern = _pattern(planned)
+    kept = _kept(pattern, keep)
+    tasks = _Tasks.of(planned, partial(_arrays, kept, threads_per_task), draws_per_task)
+    return _lazy(pattern, kept, tasks).assign_attrs(planned.provenance())
+
+
+def summarise_on_workers(
+    planned: Planned, asked: Summary, draws_per_task: int = DRAWS_PER_COUNT, threads_per_task: int = 1
+) -> xr.Dataset:
+    """Return the summary of a plan, counted by Dask; `simulate` says how. This process says where bins lie."""
+    raise_if_any([*keep_faults(asked, ()), *_exact_faults(asked)])
+    layout = lay_out(planned, float(np.min(asked.confidence)), threads_per_task)
+    sent = replace(layout, pilot=layout.pilot.drop_dims("draw"))
+    per_task = -(-draws_per_task // BLOCK_SIZE) * BLOCK_SIZE  # a sum over a block has bits of its own
+    counts = tree_sum(planned, partial(_counts, sent, threads_per_task), draws_per_task=per_task)
+    return label_summary(planned, layout, total(counts), asked)
+
+
+def tree_sum(
+    planned: Planned, state_of: Callable[[Planned], State], *, draws_per_task: int = DRAWS_PER_TASK
+) -> "Delayed":
+    """Return the sum of what a function makes of every part of a plan, as one Dask value.
+
+    One task makes the state of a part, and parts never meet the client: states are added on workers, eight at a
+    time, in order. The sum is the same for any cut into parts where adding is exact, as it is for whole numbers.
+
+    Parameters
+    ----------
+    planned : Planned
+    state_of : function Planned -> state
+        Gets the plan of a part; states add up by `+`.
+    draws_per_task : int
+        Draws of a part.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        Give it to `total`, or compute it with Dask.
+
+    Raises
+    ------
+    ImportError
+        If Dask is missing.
+    InputError
+        If the plan cannot be sent to another process.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> from sector_risk.planned import Planned, plan_run
+    >>> panel, assumptions = sr.check_panel(sr.load_case("england-2018-19")), sr.Assumptions()
+    >>> run, regime = plan_run(panel, assumptions, None, years=1, n_draws=300, seed=1, by_trust=True)
+    >>> planned = Planned(run, regime, panel, assumptions)
+    >>> def in_deficit(part):
+    ...     return (part.forecast(threads=1)["position"] < 0).values.sum()
+    >>> deficits = tree_sum(planned, in_deficit, draws_per_task=100)
+    >>> bool(total(deficits) == in_deficit(planned))
+    True
+    """
+    need("a sum on a cluster", "cluster", "dask")
+    from dask.delayed import Delayed
+
+    untyped: Any = Delayed
+    tasks = _Tasks.of(planned, state_of, draws_per_task)
+    graph = tasks.graph()
+    keys, level = list(tasks.groups), 0
+    while len(keys) > 1:
+        level += 1
+        sums = {(f"{tasks.name}-{level}", k): (_add, keys[k : k + FAN_IN]) for k in range(0, len(keys), FAN_IN)}
+        graph, keys = graph | sums, list(sums)
+    return untyped(keys[0], graph)
+
+
+def total(value: Any) -> Any:
+    """Compute what `tree_sum` made, and say so plainly where the cluster went away under it.
+
+    Raises
+    ------
+    ConnectionError
+        If scheduler or client were gone before it was done. Nothing is kept; a new run gives the same result.
+    """
+    try:
+        return value.compute()
+    except CancelledError as error:
+        message = (
+            "the cluster went away before the sum was done, and what its workers held is lost; "
+            "start it again and run again: the result is the same to the bit"
+        )
+        raise ConnectionError(message) from error
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """A task for each group of draws of a plan.
+
+    The plan, with what is to be made of it, is a node of the graph: a worker gets it once however many groups it
+    makes, and if the worker that held it dies it is there again.
+    """
+
+    name: str
+    job: bytes
+    draws: range
+    groups: dict[Hashable, range]  # key of the task, and its draws
+
+    @classmethod
+    def of(cls, planned: Planned, make: Callable[[Planned], Any], draws_per_task: int) -> "_Tasks":
+        """Cut the draws of a plan into groups."""
+        from dask.base import tokenize
+
+        job, draws = _pickled(planned, make), planned.run.draws
+        name = f"draws-{tokenize(job, draws_per_task)}"
+        starts = range(0, len(draws), draws_per_task)
+        return cls(name, job, draws, {(name, i): draws[k : k + draws_per_task] for i, k in enumerate(starts)})
+
+    @property
+    def plan(self) -> str:
+        """Key of the plan."""
+        return f"plan-of-{self.name}"
+
+    def layer(self) -> Graph:
+        """Tasks by key."""
+        return {key: (_run, self.plan, draws.start, draws.stop) for key, draws in self.groups.items()}
+
+    def graph(self) -> Graph:
+        """Tasks and the plan."""
+        return {self.plan: self.job} | self.layer()
+
+
+def _run(job: bytes, start: int, stop: int) -> Any:
+    """Do a job for a group of draws; an error says which."""
+    planned, make = pickle.loads(job)
+    try:
+        return make(planned.part(range(start, stop)))
+    except Exception as error:
+        error.add_note(f"This was in draws {start:,} to {stop - 1:,}.")
+        raise
+
+
+def _arrays(names: Sequence[str], threads: int, part: Planned) -> dict[str, NDArray[Any]]:
+    """Return variables of a part's forecast by name."""
+    forecast = label_forecast(part.run, run_draws(part.run, threads, None, False), part.central_actions())
+    return {name: forecast[name].values for name in names}
+
+
+def _counts(layout: Layout, threads: int, part: Planned) -> Counts:
+    """Count a part."""
+    return count(part, layout, threads)
+
+
+def _exact_faults(asked: Summary) -> Iterator[Fault]:
+    """Yield a fault for a second pass over all draws."""
+    if asked.exact:
+        remedy = "Leave `exact` out, or ask sector_risk.simulate for it."
+        yield Fault(PLACE, "an exact summary is not made on a cluster", "exact=True", remedy, variable="keep")
+
+
+def _add(states: list[Any]) -> Any:
+    """Add states up, in order."""
+    return reduce(operator.add, states)
+
+
+def _pattern(planned: Planned) -> xr.Dataset:
+    """Return the forecast of a draw that was never made: labels, types, and all that does not depend on draws."""
+    one = planned.part(planned.run.draws[:1])
+    return label_forecast(one.run, Draws.empty(one.run), one.central_actions())
+
+
+def _kept(pattern: xr.Dataset, keep: str | Sequence[str]) -> list[str]:
+    """Names of what tasks make: the variables by draw that are kept, and labels by draw other than its number."""
+    by_draw = [str(name) for name in pattern.data_vars if "draw" in pattern[name].dims]
+    raise_if_any(keep_faults(keep, by_draw))
+    wanted = by_draw if isinstance(keep, str) else keep
+    labels = [str(name) for name in pattern.coords if "draw" in pattern[name].dims and name != "draw"]
+    return [name for name in by_draw if name in wanted] + labels
+
+
+def _lazy(pattern: xr.Dataset, kept: list[str], tasks: _Tasks) -> xr.Dataset:
+    """Return the forecast with Dask arrays of all draws in the place of the pattern's one draw."""
+    import pandas as pd
+
+    layer, plain, draws = tasks.layer(), pattern.drop_dims("draw"), tasks.draws
+    arrays = {name: (pattern[name].dims, _array(name, pattern[name], tasks, layer)) for name in kept}
+    number = {"draw": pd.RangeIndex(draws.start, draws.stop)}  # takes no room, however many draws
+    forecast = xr.Dataset(arrays | dict(plain.data_vars), dict(plain.coords) | number)
+    for name in (*kept, "draw"):
+        forecast[name].attrs = pattern[name].attrs
+    return forecast.set_coords(name for name in kept if name in pattern.coords)
+
+
+def _array(name: str, variable: xr.DataArray, tasks: _Tasks, layer: Graph) -> "Array":
+    """Return one variable of all groups as a Dask array; a chunk is picked from what a group's task made."""
+    from dask.array import Array
+    from dask.highlevelgraph import HighLevelGraph
+
+    untyped: Any = Array
+    own, axis = f"{name}-of-{tasks.name}", variable.dims.index("draw")
+    zeros, after = (0,) * axis, (0,) * (variable.ndim - axis - 1)
+    picks = {(own, *zeros, i, *after): (operator.getitem, key, name) for i, key in enumerate(tasks.groups)}
+    layers: dict[str, Any] = {tasks.plan: {tasks.plan: tasks.job}, tasks.name: layer, own: picks}
+    graph = HighLevelGraph(layers, {tasks.plan: set(), tasks.name: {tasks.plan}, own: {tasks.name}})
+    sizes = tuple(len(draws) for draws in tasks.groups.values())
+    chunks = tuple(sizes if dim == "draw" else (size,) for dim, size in variable.sizes.items())
+    return untyped(graph, own, chunks, variable.dtype)
+
+
+def _checked(
+    assumptions: Any, regime: Regime | str | None, n_draws: Any, seed: Any, per_task: Any, threads: Any
+) -> Regime | None:
+    """Return the regime that is asked for, if any; raise one `InputError` for all faults of the settings."""
+    numbers = {"n_draws": n_draws, "seed": seed, "block_size": per_task, "threads": threads}
+    try:
+        return check_settings(PLACE, assumptions, regime, **numbers)
+    except InputError as error:
+        faults = (replace(f, variable=OWN_NAMES.get(f.variable, f.variable)) for f in error.faults)
+        raise InputError(faults) from None
+
+
+def _pickled(planned: Planned, make: Callable[[Planned], Any]) -> bytes:
+    """Pickle a plan and what is to be made of it; say which driver or rule stands in the way."""
+    from cloudpickle import dumps
+
+    try:
+        return dumps((planned, make), protocol=5)
+    except NOT_PICKLED:
+        raise_if_any(_not_sent(planned))
+        raise
+
+
+def _not_sent(planned: Planned) -> Iterator[Fault]:
+    """Yield drivers and rules that do not pickle."""
+    from cloudpickle import dumps
+
+    for part in (*planned.run.prepared.drivers, *planned.run.rules, *planned.run.acting):
+        try:
+            dumps(part, protocol=5)
+        except NOT_PICKLED as error:
+            came = getattr(part, "name", type(part).__name__)
+            remedy = "Make what it needs inside its function, from numbers and files."
+            yield Fault(PLACE, f"cannot be sent to other processes: {error}", came, remedy)
