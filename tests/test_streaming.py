@@ -223,6 +223,23 @@ def test_memory_does_not_grow_with_draws(panel):
 # Some variables only
 
 
+def test_kept_variables_of_sobol_draws_have_their_replicates(panel):
+    how = {"n_draws": 11_264, "sampling": "sobol", "controls": True}
+    whole = sr.simulate(panel, **how)
+    some = sr.simulate(panel, **how, keep=["control_value", "sector_position"])
+    for name in ("control_value", "sector_position", "replicate"):
+        assert some[name].identical(whole[name]), name
+
+
+def test_draws_in_a_store_are_those_of_the_whole(panel, tmp_path):
+    whole = sr.simulate(panel, n_draws=1_000)
+    with sr.simulate(panel, n_draws=1_000, store=tmp_path / "f.zarr") as stored:
+        for name in whole.variables:
+            assert np.array_equal(stored[name].values, whole[name].values, equal_nan=whole[name].dtype.kind == "f"), (
+                name
+            )
+
+
 def test_kept_variables_are_those_of_the_whole(panel):
     names = ["sector_position", "position", "central_action"]
     whole = sr.simulate(panel, n_draws=10_700, seed=5)
@@ -252,6 +269,26 @@ def test_what_cannot_be_kept_is_refused(panel, keep, value):
     with pytest.raises(sr.InputError, match="simulate") as error:
         sr.simulate(panel, n_draws=10, keep=keep)
     assert value in str(error.value)
+
+
+def test_more_draws_than_memory_holds_are_refused_with_a_way_out(panel):
+    with pytest.raises(sr.InputError, match="keep='summary'") as error:
+        sr.simulate(panel, n_draws=2**31)
+    assert "GB" in str(error.value)
+
+
+def test_bytes_for_one_draw_are_those_of_the_arrays(panel):
+    run = planned_year(panel, 30).run
+    kept = engine.run_blocks(run, threads=1)
+    arrays = [getattr(kept, f.name) for f in fields(kept) if f.name != "state"]
+    assert 30 * type(kept).bytes_for_one(run) == sum(a.nbytes for a in (*arrays, *kept.state.values()))
+
+
+def test_ways_that_do_not_go_together_are_refused_in_one_report(panel, tmp_path):
+    with pytest.raises(sr.InputError) as error:
+        sr.simulate(panel, n_draws=2_048, keep="summary", sampling="sobl", controls=True, store=tmp_path / "f.zarr")
+    assert len(error.value.faults) == 3
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_rule_that_fails_ends_all_threads(panel, monkeypatch):

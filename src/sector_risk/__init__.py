@@ -82,7 +82,6 @@ if TYPE_CHECKING:
     from sector_risk.settings import ByYear
     from sector_risk.simulation import simulate
     from sector_risk.stopping import Target, simulate_until
-    from sector_risk.store import write_draws
     from sector_risk.streaming import Summary
     from sector_risk.stress import reverse_stress
     from sector_risk.summary import summarise
@@ -161,7 +160,6 @@ _HOMES = {
     "settings": ("ByYear",),
     "simulation": ("simulate",),
     "stopping": ("Target", "simulate_until"),
-    "store": ("write_draws",),
     "streaming": ("Summary",),
     "stress": ("reverse_stress",),
     "summary": ("summarise",),
@@ -267,7 +265,6 @@ __all__ = [
     "value_of_support",
     "waterfall",
     "widths",
-    "write_draws",
     "write_quality_pack",
     "write_report",
 ]

@@ -93,7 +93,7 @@ def open_forecast(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dat
     Parameters
     ----------
     path : path
-        A `.nc` file or `.zarr` folder that `save_forecast` or `write_draws` wrote.
+        A `.nc` file or `.zarr` folder that `save_forecast` or `simulate(store=...)` wrote.
     lazy : bool
         Read nothing yet. Values are read whenever they are used and are not kept, so a forecast may be larger than
         memory: select draws or trusts first, `forecast["position"].isel(draw=slice(1000))`. A netCDF file stays open

@@ -1,6 +1,6 @@
 """What is to be run, and room for what comes of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,13 @@ class Draws:
     efficiency_delivered: F64  # (Y, N)
     central: F64  # (Y, N) what rules save the centre
     control: F64  # (control, N); no rows where controls are not kept
+
+    @classmethod
+    def bytes_for_one(cls, run: Run) -> int:
+        """Bytes that each draw of a run takes."""
+        one = cls.empty(run.part(run.draws[:1]))
+        arrays = [getattr(one, field.name) for field in fields(cls) if field.name != "state"]
+        return sum(array.nbytes for array in (*arrays, *one.state.values()))
 
     @classmethod
     def empty(cls, run: Run) -> "Draws":

@@ -17,6 +17,7 @@ from sector_risk.panel import check_panel
 from sector_risk.planned import Planned, plan_run
 from sector_risk.progress import Progress, blocks_done, reporter
 from sector_risk.regimes import Regime, horizon_faults, regime_for
+from sector_risk.run import Draws, Run
 from sector_risk.store import write_draws
 from sector_risk.streaming import Summary, keep_draws, keep_faults, summarise_stream
 
@@ -121,6 +122,7 @@ def simulate(
         path = write_draws(planned, store, threads=threads, block_size=block_size, progress=progress)
         return open_forecast(path, lazy=True)
     if isinstance(keep, str) and keep == "draws":
+        raise_if_any(memory_faults(planned.run))
         return planned.forecast(threads, block_size, progress)
     return keep_some(planned, keep, threads, progress)
 
@@ -135,6 +137,22 @@ def together_faults(keep: Any, store: Any, sampling: Any, controls: Any) -> Iter
         yield Fault("simulate", "a summary has no use for Sobol points and controls", "", remedy, variable="keep")
     if store is not None and not all_draws:
         yield Fault("simulate", "a store takes all draws", str(keep), "Leave keep or store out.", variable="store")
+
+
+def memory_faults(run: Run) -> Iterator[Fault]:
+    """Yield a fault if all draws of a run are more than the machine's memory: it would end without a word."""
+    needed, there = Draws.bytes_for_one(run) * run.n_draws, memory()
+    if needed > there:
+        rule = f"its draws take {needed / 2**30:,.0f} GB, and there are {there / 2**30:,.0f} GB of memory"
+        remedy = "Use keep='summary', name the variables to keep, or give a store."
+        yield Fault("simulate", rule, f"{run.n_draws:,}", remedy, variable="n_draws")
+
+
+def memory() -> float:
+    """Bytes of memory of this machine; no end of it where the system does not say."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return np.inf
 
 
 def keep_some(
