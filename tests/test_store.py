@@ -161,6 +161,7 @@ class TestWhatIsWritten:
         def peak(n_draws):
             planned = plan(n_draws, trusts=50)
             planned.part(range(1)).forecast()
+            shutil.rmtree(target, ignore_errors=True)
             tracemalloc.start()
             write_draws(planned, target, threads=1)
             used = tracemalloc.get_traced_memory()[1]
@@ -242,7 +243,8 @@ class TestContinues:
             write_draws(plan(), target, progress=stop_after(1))
         STARTED[0] = "later"
         assert open_forecast(write_draws(plan(), target)).attrs["created"] == "first"
-        assert open_forecast(write_draws(plan(), target)).attrs["created"] == "later"
+        assert open_forecast(write_draws(plan(), target)).attrs["created"] == "first", "it is left as it is"
+        assert open_forecast(write_draws(plan(seed=8), target)).attrs["created"] == "later"
 
     def test_an_earlier_store_stays_until_the_end(self, target, unbroken):
         write_draws(plan(seed=8), target)
@@ -348,7 +350,8 @@ def kill_often(folder, rounds):
         started, ends = "first", []
         for kill_at in kills:
             ends.append(in_child(lambda at=kill_at, t=target, s=started: written(t, s, at)))
-            started = started if (unfinished_folder(target) / "manifest.json").exists() else "later"
+            begun = (unfinished_folder(target) / "manifest.json").exists() or target.exists()
+            started = started if begun else "later"
         in_child(lambda t=target: written(t, "later"))
         seen.append([kills, ends, digests(target) == wanted[started]])
     left = [name for name in names_in(folder) if name.startswith(".")]

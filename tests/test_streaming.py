@@ -91,7 +91,7 @@ def test_what_is_read_off_bins_keeps_its_bound(streamed, read_off, name):
 
 @pytest.mark.parametrize("name", ["position_quantile", "value_at_risk", "tail_value_at_risk"])
 def test_exact_is_what_sorting_gives(exact, read_off, name):
-    assert apart(exact[name], read_off[name]) < (1e-7 if "tail" in name else 1e-300)
+    assert apart(exact[name], read_off[name]) < (1e-5 if "tail" in name else 1e-300)  # GBP 10
     assert not exact[f"{name}_bound"].any()
 
 
@@ -109,7 +109,7 @@ def test_exact_over_200_000_draws_is_what_sorting_gives(panel):
     kept = sr.summarise(sr.simulate(few, regime="none", n_draws=200_000))
     assert exact["position_quantile"].equals(kept["position_quantile"])
     assert exact["value_at_risk"].equals(kept["value_at_risk"])
-    assert apart(exact["tail_value_at_risk"], kept["tail_value_at_risk"]) < 1e-7
+    assert apart(exact["tail_value_at_risk"], kept["tail_value_at_risk"]) < 1e-5
 
 
 def test_numbers_of_trusts_are_counted_as_deficit_counts_does(streamed, draws):
@@ -137,6 +137,22 @@ def test_shares_add_up_to_the_sector(streamed, draws):
     assert (abs(whole - sector["tail_value_at_risk"]) < 0.02 * sector["sd"]).all()
     effects = streamed["tail_value_at_risk_by_effect"].sum("effect")
     assert (abs(effects - whole - draws["plan"].sum()) < 1e-3).all()  # effects start from the plan before support
+
+
+def test_tail_shares_add_up_however_small_the_tail(panel):
+    few = panel.isel(trust=slice(0, 3))
+    for seed in (38, 39):
+        made = sr.simulate(few, n_draws=20_000, seed=seed, keep=sr.Summary(confidence=(0.999,)))
+        sector = made.sel(unit="Provider sector", confidence=0.999)
+        off = made["tail_value_at_risk_share"].sum("trust") - sector["tail_value_at_risk"]
+        assert abs(off.item()) < 0.1 * sector["sd"]
+
+
+def test_tail_shares_of_a_trust_that_is_often_on_plan_are_those_of_allocate(panel):
+    one = panel.isel(trust=[10])
+    made = sr.simulate(one, n_draws=4_000, keep=sr.Summary(confidence=(0.8,)))
+    shares = sr.allocate(sr.simulate(one, n_draws=4_000), confidence=0.8)
+    np.testing.assert_allclose(made["tail_value_at_risk_share"][:, 0], shares["tail_value_at_risk_share"], atol=0.01)
 
 
 def test_contributions_and_months_are_those_of_the_draws(streamed, draws):
@@ -263,12 +279,39 @@ def test_kept_variables_are_those_of_the_whole(panel):
         (sr.Summary(quantiles=(2.0,)), "2.0"),
         (sr.Summary(confidence=(1.0,)), "1.0"),
         (["plan"], "plan"),
+        ([], "names nothing"),
+        (sr.Summary, "names nothing"),
+        (None, "names nothing"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(panel, keep, value):
     with pytest.raises(sr.InputError, match="simulate") as error:
         sr.simulate(panel, n_draws=10, keep=keep)
     assert value in str(error.value)
+
+
+def test_what_reads_draws_says_that_a_summary_has_none(streamed):
+    for read in (sr.summarise, sr.exceedance, sr.allocate, sr.waterfall):
+        with pytest.raises(sr.InputError, match="a summary, which has no draws") as error:
+            read(streamed)
+        assert len(error.value.faults) == 1
+
+
+def test_the_quality_pack_makes_sobol_draws_again(panel):
+    pack = sr.quality_pack(sr.simulate(panel, n_draws=2_048, sampling="sobol"))
+    (again,) = (check for check in pack.checks if "made again" in check.check)
+    assert (again.result, again.note) == ("passed", "1024 draws")
+
+
+def test_a_finished_store_of_the_same_forecast_is_left_alone(panel, tmp_path):
+    path = tmp_path / "f.zarr"
+    for _ in range(2):
+        with sr.simulate(panel, n_draws=600, store=path) as stored:
+            told = stored.attrs["created"], path.stat().st_ino
+    with sr.simulate(panel, n_draws=600, store=path) as again:
+        assert (again.attrs["created"], path.stat().st_ino) == told
+    with sr.simulate(panel, n_draws=700, store=path) as other:
+        assert other.sizes["draw"] == 700
 
 
 def test_more_draws_than_memory_holds_are_refused_with_a_way_out(panel):
@@ -359,11 +402,12 @@ def test_picks_what_is_looked_for_and_sums_what_lies_between(rows):
     table = np.full((5, 10), np.iinfo(np.int32).min, np.int32)
     table[:, 4], table[:, :4] = np.arange(5), -1 - np.arange(5)[:, None]
     values, ids, below = np.empty(rows.size), np.empty(rows.size, np.int32), np.zeros(5, np.int64)
-    n = pick(rows, np.zeros(5), np.full(5, 1.0), table, below, values, ids, np.empty(rows.shape[1], np.int32))
+    scale = np.full(5, 1.0), np.full(5, 0.5)
+    n = pick(rows, np.zeros(5), np.full(5, 1.0), table, *scale, below, values, ids, np.empty(rows.shape[1], np.int32))
     wanted = (rows >= 4.0) & (rows < 5.0)
     np.testing.assert_array_equal(values[:n], rows[wanted])
     np.testing.assert_array_equal(ids[:n], np.nonzero(wanted)[0])
-    np.testing.assert_allclose(below / GRID, np.where(rows < 4.0, rows, 0.0).sum(1), rtol=1e-6)
+    np.testing.assert_allclose(below / GRID, np.where(rows < 4.0, 0.5 * (rows - 1.0), 0.0).sum(1), atol=1e-5)
 
 
 def test_equal_values_are_counted_as_one():

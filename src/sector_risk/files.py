@@ -122,7 +122,7 @@ def open_forecast(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dat
     ...
     FileNotFoundError: no forecast at no-such-forecast.nc
     """
-    source = Path(path)
+    source = Path(path).expanduser()
     suffix = _known_suffix(source, FORECAST_SUFFIXES)
     if not source.exists():
         raise FileNotFoundError(f"no forecast at {source}")
@@ -260,7 +260,7 @@ def check_target(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FOREC
     ...
     ValueError: forecast.csv: unknown ending '.csv'; use .nc or .zarr
     """
-    target = Path(path)
+    target = Path(path).expanduser()
     suffix = _known_suffix(target, suffixes)
     _require(suffix)
     if target.is_dir() and not _is_zarr_store(target):

@@ -129,7 +129,8 @@ def simulate(
 
 def together_faults(keep: Any, store: Any, sampling: Any, controls: Any) -> Iterator[Fault]:
     """Yield a fault for each way of keeping and of sampling that do not go together."""
-    all_draws, summary = isinstance(keep, str) and keep == "draws", isinstance(keep, Summary) or keep == "summary"
+    all_draws = isinstance(keep, str) and keep == "draws"
+    summary = isinstance(keep, Summary) or (isinstance(keep, str) and keep == "summary")
     if sampling not in ("random", "sobol"):
         yield Fault("simulate", "unknown sampling", str(sampling), "Use 'random' or 'sobol'.", variable="sampling")
     if summary and (sampling == "sobol" or controls):

@@ -60,7 +60,8 @@ def write_draws(
     The store holds what `save_forecast` would make of the whole forecast; memory does not grow with the draws. A run
     that was stopped, by whatever, continues when it is called again with the same plan, and ends in the same bytes
     as if it had not been stopped: `created` stays the time of the first start. Draws wait in a hidden folder beside
-    `path`; nothing is at `path`, or the earlier store, until all are there.
+    `path`; nothing is at `path`, or the earlier store, until all are there. A finished store of the same forecast is
+    left as it is.
 
     Parameters
     ----------
@@ -112,6 +113,8 @@ def write_draws(
     folder = unfinished_folder(target)
     tell = reporter(progress, draws_done)
     with only_writer(folder):
+        if is_written(planned, target) and not (folder / MANIFEST).exists():
+            return target
         growing = begin(planned, folder, target)
         if growing.store.exists():  # else it was moved to its target by a run that was stopped right after
             growing.fill(threads, block_size, tell)
@@ -238,6 +241,15 @@ def begin(planned: Planned, folder: Path, target: Path) -> Growing:
     elif found is None or differences or not is_there(target, found["attrs"]):
         start(growing, wanted)
     return growing
+
+
+def is_written(planned: Planned, target: Path) -> bool:
+    """Tell whether the target is a finished store of the very forecast that is planned."""
+    described = target / ".zattrs"
+    if not described.exists() or (target / "variance_by_quarter").exists() != planned.run.by_quarter:
+        return False
+    there, asked = read_json(described.read_text()), json.loads(json.dumps(planned.provenance(), default=plain_value))
+    return isinstance(there, dict) and bool(there | {"created": ""} == asked | {"created": ""})
 
 
 def is_there(target: Path, attrs: dict[str, Any]) -> bool:

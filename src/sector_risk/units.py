@@ -236,9 +236,12 @@ def forecast_faults(forecast: xr.Dataset, needed: Iterable[str], instead: str) -
     if "year" in forecast.dims:
         remedy = f"Use {instead} for what project gave."
         return [Fault("forecast", "a projection of several years", "", remedy, variable="year")]
+    if "unit" in forecast.dims:
+        remedy = "Read its own variables, such as mean and value_at_risk; or simulate and keep draws."
+        return [Fault("forecast", "a summary, which has no draws", "", remedy, variable="draw")]
     if "versions" in forecast.attrs and forecast.attrs.get("format") != FORECAST_FORMAT:
         return [Fault("forecast", "made by another version", _made_by(forecast), "Make it again with this version.")]
-    remedy = "Give a forecast made by simulate or condition."
+    remedy = "Give a forecast made by simulate or condition; if it keeps some variables only, name this one too."
     return [
         Fault("forecast", "variable is missing", name, remedy, variable=name) for name in needed if name not in forecast
     ]

@@ -132,7 +132,18 @@ def add_in_bins(rows: Any, centre: Any, per_scale: Any, draws: Any, bins: Any, s
 
 
 @kernel
-def pick(rows: Any, low: Any, per_bin: Any, target: Any, below: Any, values: Any, ids: Any, bins: Any) -> Any:
+def pick(
+    rows: Any,
+    low: Any,
+    per_bin: Any,
+    target: Any,
+    centre: Any,
+    per_scale: Any,
+    below: Any,
+    values: Any,
+    ids: Any,
+    bins: Any,
+) -> Any:
     """Pick the values that fall into bins that are looked for, and add up what lies between them.
 
     Parameters
@@ -142,8 +153,9 @@ def pick(rows: Any, low: Any, per_bin: Any, target: Any, below: Any, values: Any
     target : int32 array, shape (R, bins)
         Number of the target that a bin is; of another bin, -1 - (the segment between targets in which it lies), and
         for bins above the last segment that counts the least int32.
+    centre, per_scale : float64 arrays, shape (R,)
     below : int64 array, shape (segments,)
-        Added to: values of each segment less the row's `low`, in steps of GBP million.
+        Added to: the sum of y = (x - centre) / scale over each segment.
     values, ids : float64 and int32 arrays, shape (R * B,)
         Written: what is picked, and of which target.
     bins : int32 array, shape (B,)
@@ -164,5 +176,5 @@ def pick(rows: Any, low: Any, per_bin: Any, target: Any, below: Any, values: Any
                 ids[n] = t
                 n += 1
             elif t != never:
-                below[-1 - t] += whole(rows[r, j] - low[r])
+                below[-1 - t] += whole((rows[r, j] - centre[r]) * per_scale[r])
     return n

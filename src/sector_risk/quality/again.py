@@ -11,6 +11,7 @@ from sector_risk.calibration import Calibration
 from sector_risk.cases import CASES, load_case
 from sector_risk.faults import InputError
 from sector_risk.kernels.random import STREAM_VERSION
+from sector_risk.kernels.sobol import REPLICATE
 from sector_risk.parameter_draws import group_seed
 from sector_risk.quality.rows import DAMAGE, CheckResult, NotRun
 from sector_risk.regimes import Regime
@@ -27,10 +28,12 @@ def first_draws_again(forecast: xr.Dataset) -> CheckResult:
     panel = panel_again(forecast)
     one_set, regime = settings_again(forecast)
     assumptions, seed, n_draws = first_group(forecast, one_set)
+    sampling = str(forecast.attrs.get("sampling", "random"))
+    n_draws = REPLICATE if sampling == "sobol" else n_draws
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = simulate(panel, assumptions, regime, n_draws=n_draws, seed=seed)
+            made = simulate(panel, assumptions, regime, n_draws=n_draws, seed=seed, sampling=sampling)
     except InputError as error:
         raise NotRun(f"it cannot be run here: {error.faults[0]}") from None
     differ = differences(made, forecast.isel(draw=slice(n_draws)))

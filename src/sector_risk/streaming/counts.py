@@ -1,4 +1,4 @@
-"""What is kept of blocks: counts and sums of whole numbers. Those of two parts add up to those of both, to the bit."""
+"""What is kept of blocks: counts and sums of whole numbers. Those of parts add up to those of the whole."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -144,7 +144,7 @@ class Counter(RowTaker):
         add_moments(effects, layout.effects.centre, layout.effects.per_scale, counts.effects)
         add_moments((s * s)[None], np.zeros(1), np.ones(1), fourth := np.zeros((1, 2), np.int64))
         counts.fourth[:] += fourth[:, 1:]
-        draws = np.flatnonzero(sector < layout.tail_high)
+        draws = np.flatnonzero(sector <= layout.tail_high)
         bins = bin_of(layout.tail, sector[draws])
         counts.tail_draws[:] += np.bincount(bins, minlength=TAIL_BINS)
         for some, values, of in ((slice(0, t), rows.position, scale), (slice(t, None), effects, layout.effects)):
@@ -161,7 +161,7 @@ def count(planned: Planned, layout: Layout, threads: int, progress: Progress | N
 
 
 def add_up(parts: Iterable[Counts]) -> Counts:
-    """Return the counts of the draws of all parts, of which there is one at least."""
+    """Return the counts of the draws of all parts: to the bit, if they are cut at whole blocks."""
     first, *others = parts
     for other in others:
         first = first + other

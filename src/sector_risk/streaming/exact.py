@@ -16,7 +16,7 @@ from sector_risk.planned import Planned
 from sector_risk.progress import Progress
 from sector_risk.run import Draws
 from sector_risk.streaming.counts import RowTaker
-from sector_risk.streaming.layout import BINS, Layout
+from sector_risk.streaming.layout import BINS, Layout, Scale
 from sector_risk.streaming.quantiles import Histogram
 
 F64 = NDArray[np.float64]
@@ -57,22 +57,24 @@ class Picker(RowTaker):
         self.targets = targets
         self.below = np.zeros(targets.first[-1], np.int64)
         self.picked: list[Picked] = []
-        self.waiting = 0
+        self.waiting = self.held = 0
 
     def take(self, draws: Draws, first: int) -> None:
         """Pick from a block."""
         rows, t = self.rows(draws, first), self.layout.n_trusts
         for some, values in ((slice(0, t), rows.position), (slice(t, len(self.targets.table)), rows.totals)):
             self.pick(some, values)
-        if self.waiting > FLUSH:
-            self.picked, self.waiting = [counted(self.picked)], 0
+        if self.waiting > max(FLUSH, self.held):  # what is sorted doubles from one time to the next
+            self.picked = [counted(self.picked)]
+            self.held, self.waiting = len(self.picked[0][0]), 0
 
     def pick(self, some: slice, values: NDArray[np.floating]) -> None:
         """Pick from some rows."""
         bins, room = self.layout.bins, values.size
         found, ids, scratch = np.empty(room), np.empty(room, np.int32), np.empty(values.shape[1], np.int32)
         of_rows = bins.low[some], bins.per_bin[some], self.targets.table[some]
-        n = pick(values, *of_rows, self.below, found, ids, scratch)
+        scale = self.layout.units_scale.centre[some], self.layout.units_scale.per_scale[some]
+        n = pick(values, *of_rows, *scale, self.below, found, ids, scratch)
         self.picked.append((ids[:n].copy(), found[:n].copy(), np.ones(n, np.int64)))
         self.waiting += n
 
@@ -92,8 +94,8 @@ class Sorted:
 
     targets: Targets
     histograms: list[Histogram]
-    low: F64  # (U,) what values in `below` are measured from
-    below: F64  # (target,) sum of the values in the segment below each target, less low
+    scale: Scale  # (U,) what values in `below` are measured from and in
+    below: F64  # (target,) sum of the values in the segment below each target, in that scale
     picked: Picked
     first: I64  # (target + 1,) where the values of each target begin
 
@@ -115,14 +117,16 @@ class Sorted:
         limit = self.order_statistic(row, k - 1)
         b = int(self.histograms[row].bin_of_rank(np.array([k - 1]))[0])
         last = int(np.searchsorted(self.targets.bins[row], b))
-        total, n = 0.0, 0
+        total, n, centre = 0.0, 0, self.scale.centre[row]
         for t in range(last + 1):
             values, times = self.values(row, t)
             lower = times * (values < limit)
-            total += self.below[self.targets.first[row] + t] + float(lower @ (values - self.low[row]))
+            total += self.below[self.targets.first[row] + t] / self.scale.per_scale[row] + float(
+                lower @ (values - centre)
+            )
             n += int(lower.sum())
         n += int(self.histograms[row].before(np.array([b]))[0]) - self.kept(row, last)
-        return limit + (total - n * (limit - self.low[row])) / k
+        return limit + (total - n * (limit - centre)) / k
 
     def kept(self, row: int, last: int) -> int:
         """Draws in the bins looked for below a row's t-th."""
@@ -139,4 +143,4 @@ def sort_bins(
     picked = counted([part for picker in pickers for part in picker.picked])
     below = np.sum([picker.below for picker in pickers], axis=0) / GRID
     first = np.searchsorted(picked[0], np.arange(targets.first[-1] + 1))
-    return Sorted(targets, histograms, layout.bins.low, below, picked, first)
+    return Sorted(targets, histograms, layout.units_scale, below, picked, first)

@@ -24,6 +24,8 @@ TAIL_BINS = 1024
 """Bins of the sector's position in its worst draws, by which members' positions are added up."""
 TAIL_MARGIN = 2.0
 """The binned tail is so many times that of the least confidence asked for: errors look at both sides of the edge."""
+LEAST_TAIL = 0.04
+"""Share of the pilot's draws that the binned tail has at least: a few do not tell where a tail begins."""
 LEAST_SCALE = 2.0**-4
 
 
@@ -90,8 +92,9 @@ def lay_out(planned: Planned, least_confidence: float, threads: int | None = Non
     units = units_of(pilot)
     levels = [np.asarray(rows, np.float64) for rows in unit_positions(pilot, units)]
     sector = pilot["sector_position"].values
-    tail_high = float(np.quantile(sector, min(TAIL_MARGIN * (1.0 - least_confidence), 1.0)))
-    span = max(tail_high - float(sector.min()), LEAST_SCALE)
+    share = min(max(TAIL_MARGIN * (1.0 - least_confidence), LEAST_TAIL), 1.0)
+    edge = float(np.quantile(sector, share))
+    span = max(edge - float(sector.min()), LEAST_SCALE)
     scales = [Scale.of(rows) for rows in levels]
     return Layout(
         pilot=pilot,
@@ -102,8 +105,8 @@ def lay_out(planned: Planned, least_confidence: float, threads: int | None = Non
         limits=limits_of(pilot, units),
         contributions=Scale.of(pilot["contribution"].values.reshape(-1, pilot.sizes["draw"])),
         effects=Scale.of(effects_of(pilot["contribution"].values, pilot["support"].values)),
-        tail=Bins(np.array([tail_high - 2.0 * span]), np.array([TAIL_BINS / (2.0 * span)])),
-        tail_high=tail_high,
+        tail=Bins(np.array([edge - 2.0 * span]), np.array([TAIL_BINS / (2.0 * span)])),
+        tail_high=edge if share < 1.0 else np.inf,
     )
 
 

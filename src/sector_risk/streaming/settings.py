@@ -1,6 +1,6 @@
 """What is asked of a forecast whose draws are not kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,9 @@ def keep_faults(keep: Any, known: Sequence[str]) -> Iterator[Fault]:
         if keep not in CHOICES:
             remedy = "Use 'draws', 'summary', Summary(...) or a list of variables."
             yield Fault(PLACE, "cannot be kept", keep, remedy, variable="keep")
+    elif not isinstance(keep, Collection) or isinstance(keep, bytes) or not len(keep):
+        remedy = "Use 'draws', 'summary', Summary(...) or a list of variables."
+        yield Fault(PLACE, "names nothing to keep", str(keep), remedy, variable="keep")
     else:
         for name in keep:
             if name not in known:

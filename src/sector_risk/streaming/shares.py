@@ -25,8 +25,7 @@ def spread_shares(counts: Counts, layout: Layout) -> tuple[F64, F64]:
 
     The error is that of `allocate`, with distances from the first draws' means in place of those of all.
     """
-    n, row = int(counts.n_draws), layout.sector
-    scale, per_sector = member_scale(layout), layout.units_scale.per_scale[layout.sector]
+    n, row, scale = int(counts.n_draws), layout.sector, member_scale(layout)
     y = sum_of(np.append(counts.sums[: layout.n_trusts, 0], counts.effects[:, 0])) / n
     s, s_square = sum_of(counts.sums[row]) / n
     first, square, cube = sum_of(counts.products).T / n
@@ -36,7 +35,7 @@ def spread_shares(counts: Counts, layout: Layout) -> tuple[F64, F64]:
     covariance = first - y * s
     slope, fourth = covariance / variance, sum_of(counts.fourth).item() / n
     squares = square - slope * cube + (0.5 * slope) ** 2 * fourth - (0.5 * covariance) ** 2
-    per_sd = per_sector / (np.sqrt(variance) * scale.per_scale * per_sector)
+    per_sd = 1.0 / (np.sqrt(variance) * scale.per_scale)
     return covariance * per_sd * np.sqrt(n / (n - 1)), np.sqrt(squares.clip(0.0) / n) * per_sd
 
 
@@ -70,7 +69,9 @@ def _of_tail(tail: Tail, k: int, n: int) -> tuple[F64, F64]:
     sqrt((mean((y - m)^2) - k/n (mean(y) - m)^2) / (k - 1)), with m the mean of k / 4 draws on each side of the edge
     of the tail.
     """
-    _, sums = tail.lowest(k)
+    had, sums = tail.lowest(k)
+    if had < k:  # the first draws did not show where so large a tail begins
+        return np.full(len(sums), np.nan), np.full(len(sums), np.nan)
     (inner, inside), (outer, outside) = tail.lowest(0.75 * k), tail.lowest(1.25 * k)
     edge = (outside[:, 0] - inside[:, 0]) / max(outer - inner, 1.0)
     mean, square = sums.T / k
