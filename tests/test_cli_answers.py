@@ -203,7 +203,7 @@ class TestReport:
         ("name", "words"),
         [
             ("p.nc", "is a projection. Give a forecast, and the projection with --projection."),
-            ("summary.nc", "variable is missing"),
+            ("summary.nc", "a summary, which has no draws"),
             ("old.nc", "made by another version"),
             ("text.nc", "text.nc cannot be read"),
             ("empty.zarr", "empty.zarr cannot be read"),
