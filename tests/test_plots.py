@@ -132,9 +132,10 @@ def test_one_year_and_many_can_be_drawn(years):
 def test_pictures_of_a_forecast_refuse_anything_else(plot, projection, summary):
     with pytest.raises(sr.InputError, match=r"several years\. Use plot_projection"):
         plot(projection)
-    for other in (summary, projection.isel(year=0)):
-        with pytest.raises(sr.InputError, match=r"variable is missing .* Give a forecast made by simulate"):
-            plot(other)
+    with pytest.raises(sr.InputError, match="a summary, which has no draws"):
+        plot(summary)
+    with pytest.raises(sr.InputError, match=r"variable is missing .* Give a forecast made by simulate"):
+        plot(projection.isel(year=0))
 
 
 def test_a_picture_of_a_projection_refuses_anything_else(forecast, projection):
