@@ -249,20 +249,27 @@ def compare_start(repeats: int) -> None:
     row("warm forecast over (2 x import + simulation)", took["forecast and print"] / allowed, "at most 1", detail)
 
 
+PEAK = """
+import pathlib
+status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+peak = int(status["VmHWM"].split()[0]) / 2**10
+"""
+"""Peak memory of a process so far, MB: the end of what it runs."""
+
 MEMORY = """
-import pathlib, sector_risk as sr
+import sector_risk as sr
 panel = sr.load_case("england-2018-19")
 forecast = sr.simulate(panel, n_draws={n})
 one_off = forecast["one_off"].nbytes  # a view of contribution
 returned = (forecast.nbytes - one_off) / 2**20
-status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
-peak = int(status["VmHWM"].split()[0]) / 2**10
+{peak}
 print(peak - returned, returned)
 """
 
 
 def compare_memory(n_draws: int) -> None:
-    run = subprocess.run([sys.executable, "-c", MEMORY.format(n=n_draws)], check=True, capture_output=True, text=True)
+    code = MEMORY.format(n=n_draws, peak=PEAK)
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     over, returned = map(float, run.stdout.split())
     row(
         f"peak memory beyond the returned arrays, MB, {n_draws:,} draws",

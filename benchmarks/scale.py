@@ -11,22 +11,22 @@ import sys
 import warnings
 
 import sector_risk as sr
-from report import medians, own_normals, planned, row
+from report import PEAK, medians, own_normals, planned, row
 from sector_risk import engine
 from sector_risk.panel import check_panel
 from sector_risk.planned import Planned
 from sector_risk.streaming import count, lay_out
 
 ONE_SIZE = """
-import json, pathlib, time, sector_risk as sr
+import json, time, sector_risk as sr
 panel = sr.load_case("england-2018-19")
 ask = sr.Summary(exact={exact})
 sr.simulate(panel, n_draws=2_000, keep=ask)
 start = time.perf_counter()
 summary = sr.simulate(panel, n_draws={n}, keep=ask)
 taken = time.perf_counter() - start
-status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
-print(json.dumps([taken, int(status["VmHWM"].split()[0]) / 2**10]))
+{peak}
+print(json.dumps([taken, peak]))
 """
 
 
@@ -42,7 +42,7 @@ class Nothing:
 
 def one_size(n: int, exact: bool = False) -> tuple[float, float]:
     """Seconds and peak megabytes of a summary of n draws, in a process of its own."""
-    code = ONE_SIZE.format(n=n, exact=exact)
+    code = ONE_SIZE.format(n=n, exact=exact, peak=PEAK)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     seconds, peak = json.loads(done.stdout)
     return seconds, peak

@@ -11,10 +11,9 @@ from sector_risk.assumptions import Assumptions
 from sector_risk.assumptions.dependence import FACTOR_DRIVERS, LEVELS, Dependence
 from sector_risk.engine import default_threads
 from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
-from sector_risk.fold import Fold
 from sector_risk.kernels.particles import FAVOURABLE, Reports
 from sector_risk.panel import check_panel
-from sector_risk.planned import Planned, plan_run
+from sector_risk.planned import first_year, plan_forecast
 from sector_risk.posterior import Posterior, learn
 from sector_risk.prepare import in_parts
 from sector_risk.regimes import Regime
@@ -22,8 +21,6 @@ from sector_risk.reports import reports_of
 from sector_risk.run import Run
 from sector_risk.simulation import check_settings, warn_of_idle_rules
 
-PROBES = 8
-"""Draws in which rules are tried out."""
 MOST_SHARED = 0.99
 FEW = 32
 """Particles worth fewer than this speak for themselves only: what was seen is a surprise to the model."""
@@ -94,13 +91,13 @@ def condition(
     numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
     asked = check_request(assumptions, regime, through_month, **numbers)
     panel = check_panel(panel)
-    run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
-    warn_of_idle_rules(chosen, run.prepared.context.years)
+    planned = plan_forecast(panel, assumptions, asked, n_draws=n_draws, seed=seed, by_quarter=by_quarter)
+    run = planned.run
+    warn_of_idle_rules(planned.regime, run.prepared.context.years)
     rows, _ = in_parts(panel)
     reports = reports_of(rows, run.prepared, assumptions, int(through_month))
     known = what_is_known(run, rows, reports, int(through_month), int(threads or default_threads()))
-    run = replace(run, by_quarter=by_quarter, posterior=known)
-    forecast = Planned(run, chosen, panel, assumptions).forecast(threads, block_size, progress)
+    forecast = replace(planned, run=replace(run, posterior=known)).forecast(threads, block_size, progress)
     return forecast.assign_attrs({"through_month": int(through_month)} | what_was_seen(reports)) if known else forecast
 
 
@@ -138,10 +135,8 @@ def what_rules_make_of_the_year(run: Run) -> tuple[np.ndarray, np.ndarray]:
     InputError
         If rules give draws different years, or leave no shocks: then reports could not be met.
     """
-    probe, prepared = Fold(run, PROBES), run.prepared
-    probe.clear(0)
-    probe.begin_year(0)
-    block, rows = probe.block, prepared.parts.trust
+    prepared, block = run.prepared, first_year(run)
+    rows = prepared.parts.trust
     planned = np.bincount(rows, prepared.efficiency_plan)[:, None]
     rules, faults = ", ".join(rule.name for rule in run.rules), []
     if np.ptp(block.delivery, axis=1).any() or not np.allclose(block.efficiency_plan, planned, rtol=1e-5):

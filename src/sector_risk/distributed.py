@@ -21,12 +21,22 @@ from sector_risk.engine import BLOCK_SIZE
 from sector_risk.extras import need
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.panel import check_panel
-from sector_risk.planned import Planned, plan_run, run_draws
+from sector_risk.planned import Planned, plan_forecast, run_draws
 from sector_risk.regimes import Regime
 from sector_risk.results import label_forecast
-from sector_risk.run import Draws
 from sector_risk.simulation import check_settings, warn_of_idle_rules
-from sector_risk.streaming import Counts, Layout, Summary, count, keep_faults, label_summary, lay_out
+from sector_risk.streaming import (
+    Counts,
+    Keep,
+    Layout,
+    Summary,
+    count,
+    keep_faults,
+    label_summary,
+    lay_out,
+    names_by_draw,
+    settled,
+)
 
 if TYPE_CHECKING:
     from dask.array import Array
@@ -56,7 +66,7 @@ def simulate(
     n_draws: int,
     seed: int = 0,
     by_quarter: bool = False,
-    keep: str | Summary | Sequence[str] = "draws",
+    keep: Keep = "draws",
     draws_per_task: int | None = None,
     threads_per_task: int = 1,
 ) -> xr.Dataset:
@@ -123,12 +133,11 @@ def simulate(
     assumptions = Assumptions() if assumptions is None else assumptions
     asked = _checked(assumptions, regime, n_draws, seed, draws_per_task, threads_per_task)
     panel = check_panel(panel)
-    run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
-    warn_of_idle_rules(chosen, run.prepared.context.years)
-    planned = Planned(replace(run, by_quarter=bool(by_quarter)), chosen, panel, assumptions)
-    if isinstance(keep, Summary) or (isinstance(keep, str) and keep == "summary"):
-        asked_for = keep if isinstance(keep, Summary) else Summary()
-        return summarise_on_workers(planned, asked_for, draws_per_task or DRAWS_PER_COUNT, threads_per_task)
+    planned = plan_forecast(panel, assumptions, asked, n_draws=n_draws, seed=seed, by_quarter=by_quarter)
+    warn_of_idle_rules(planned.regime, planned.run.prepared.context.years)
+    keep = settled(keep)
+    if isinstance(keep, Summary):
+        return summarise_on_workers(planned, keep, draws_per_task or DRAWS_PER_COUNT, threads_per_task)
     return lazy_forecast(planned, keep, draws_per_task or DRAWS_PER_TASK, threads_per_task)
 
 
@@ -139,7 +148,7 @@ def lazy_forecast(
     threads_per_task: int = 1,
 ) -> xr.Dataset:
     """Return the forecast of a plan, its draws to be made by Dask; `simulate` says how."""
-    pattern = _pattern(planned)
+    pattern = planned.pattern()
     kept = _kept(pattern, keep)
     tasks = _Tasks.of(planned, partial(_arrays, kept, threads_per_task), draws_per_task)
     return _lazy(pattern, kept, tasks).assign_attrs(planned.provenance())
@@ -149,7 +158,7 @@ def summarise_on_workers(
     planned: Planned, asked: Summary, draws_per_task: int = DRAWS_PER_COUNT, threads_per_task: int = 1
 ) -> xr.Dataset:
     """Return the summary of a plan, counted by Dask; `simulate` says how. This process says where bins lie."""
-    raise_if_any([*keep_faults(asked, ()), *_exact_faults(asked)])
+    raise_if_any([*keep_faults(asked, planned.pattern()), *_exact_faults(asked)])
     layout = lay_out(planned, float(np.min(asked.confidence)), threads_per_task)
     sent = replace(layout, pilot=layout.pilot.drop_dims("draw"))
     per_task = -(-draws_per_task // BLOCK_SIZE) * BLOCK_SIZE  # a sum over a block has bits of its own
@@ -300,16 +309,10 @@ def _add(states: list[Any]) -> Any:
     return reduce(operator.add, states)
 
 
-def _pattern(planned: Planned) -> xr.Dataset:
-    """Return the forecast of a draw that was never made: labels, types, and all that does not depend on draws."""
-    one = planned.part(planned.run.draws[:1])
-    return label_forecast(one.run, Draws.empty(one.run), one.central_actions())
-
-
 def _kept(pattern: xr.Dataset, keep: str | Sequence[str]) -> list[str]:
     """Names of what tasks make: the variables by draw that are kept, and labels by draw other than its number."""
-    by_draw = [str(name) for name in pattern.data_vars if "draw" in pattern[name].dims]
-    raise_if_any(keep_faults(keep, by_draw))
+    raise_if_any(keep_faults(keep, pattern))
+    by_draw = names_by_draw(pattern)
     wanted = by_draw if isinstance(keep, str) else keep
     labels = [str(name) for name in pattern.coords if "draw" in pattern[name].dims and name != "draw"]
     return [name for name in by_draw if name in wanted] + labels

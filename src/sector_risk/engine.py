@@ -118,7 +118,7 @@ def stream_blocks(run: Run, takers: Sequence[Taker], progress: Progress | None =
                 room.fold.run_block(room.draws, block, 0)
                 taker.take(room.draws, block)
 
-    on_threads(work, stretches, len(takers))
+    on_threads(work, stretches, min(len(takers), stretches.total))
 
 
 class Room:

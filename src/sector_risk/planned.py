@@ -15,12 +15,12 @@ from sector_risk.kernels.random import stream_key
 from sector_risk.kernels.sobol import REPLICATE, Points
 from sector_risk.prepare import prepare
 from sector_risk.progress import blocks_done, reporter
-from sector_risk.regimes import Regime, regime_for
+from sector_risk.regimes import Block, Regime, regime_for
 from sector_risk.results import label_forecast, provenance
 from sector_risk.run import Draws, Run
 from sector_risk.slopes import control_slopes
 
-__all__ = ["Planned", "central_actions", "plan_run", "run_draws"]
+__all__ = ["Planned", "central_actions", "first_year", "plan_forecast", "plan_run", "run_draws"]
 
 PROBES = 8
 """Draws in which rules are tried out."""
@@ -60,10 +60,8 @@ class Planned:
             If months of the year were seen, or one-off cover may be less than nought.
         """
         raise_if_any(seen_faults(self.run))
-        probe = Fold(self.run, PROBES)
-        probe.clear(0)
-        probe.begin_year(0)
-        controls = control_slopes(self.run.prepared, probe.block.delivery.mean(axis=1), probe.block.volatility)
+        block = first_year(self.run)
+        controls = control_slopes(self.run.prepared, block.delivery.mean(axis=1), block.volatility)
         return replace(self, run=replace(self.run, controls=controls))
 
     def forecast(
@@ -78,6 +76,11 @@ class Planned:
         forecast.attrs = self.provenance()
         return forecast
 
+    def pattern(self) -> xr.Dataset:
+        """Return the forecast of one draw that was never made: names, labels, types, and all that has no draws."""
+        one = self.part(self.run.draws[:1])
+        return label_forecast(one.run, Draws.empty(one.run), one.central_actions())
+
     def central_actions(self) -> dict[str, np.ndarray]:
         """Amount of each central action by draw, GBP m."""
         prepared = self.run.prepared
@@ -87,6 +90,28 @@ class Planned:
         """Attributes that say how the forecast was made."""
         seed, title = self.run.prepared.context.seed, "In-year forecast of provider positions"
         return provenance(title, self.panel, self.assumptions, self.regime, self.run, seed)
+
+
+def plan_forecast(
+    panel: xr.Dataset,
+    assumptions: Assumptions,
+    regime: Regime | str | None,
+    *,
+    n_draws: int,
+    seed: int,
+    by_quarter: bool,
+) -> Planned:
+    """Plan a forecast of one year from a checked panel."""
+    run, chosen = plan_run(panel, assumptions, regime, years=1, n_draws=n_draws, seed=seed, by_trust=True)
+    return Planned(replace(run, by_quarter=bool(by_quarter)), chosen, panel, assumptions)
+
+
+def first_year(run: Run) -> Block:
+    """Try the first year's rules out in some draws, up to the year's pressures."""
+    probe = Fold(run, PROBES)
+    probe.clear(0)
+    probe.begin_year(0)
+    return probe.block
 
 
 def seen_faults(run: Run) -> list[Fault]:

@@ -16,7 +16,7 @@ def reporter(progress: bool | Progress, line: Callable[[int, int], str]) -> Prog
     ----------
     progress : bool or function (done, total)
     line : function (done, total) -> str
-        What to show: `blocks_done`, `points_done`, `forecasts_done` or `runs_done`.
+        What to show: `blocks_done`, `points_done`, `forecasts_done`, `runs_done` or `draws_done`.
 
     Examples
     --------
@@ -68,3 +68,12 @@ def runs_done(done: int, total: int) -> str:
     'run 2 of 64'
     """
     return f"run {done} of {total}"
+
+
+def draws_done(done: int, total: int) -> str:
+    """Count draws on disk.
+
+    >>> draws_done(4500, 10_000)
+    '4,500 of 10,000 draws written'
+    """
+    return f"{done:,} of {total:,} draws written"

@@ -2,8 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ from sector_risk.faults import Fault, InputError, InputWarning, raise_if_any
 from sector_risk.files import open_forecast
 from sector_risk.kernels.random import MAX_DRAWS
 from sector_risk.panel import check_panel
-from sector_risk.planned import Planned, plan_run
+from sector_risk.planned import Planned, plan_forecast
 from sector_risk.progress import Progress, blocks_done, reporter
 from sector_risk.regimes import Regime, horizon_faults, regime_for
 from sector_risk.run import Draws, Run
 from sector_risk.store import write_draws
-from sector_risk.streaming import Summary, keep_draws, keep_faults, summarise_stream
+from sector_risk.streaming import Keep, Summary, keep_draws, keep_faults, settled, summarise_stream
 
 
 def simulate(
@@ -33,7 +32,7 @@ def simulate(
     block_size: int | None = None,
     progress: bool | Callable[[int, int], None] = False,
     by_quarter: bool = False,
-    keep: str | Summary | Sequence[str] = "draws",
+    keep: Keep = "draws",
     store: str | os.PathLike[str] | None = None,
     sampling: str = "random",
     controls: bool = False,
@@ -80,7 +79,8 @@ def simulate(
         report; on (draw), float64: `sector_position` (the sum of trusts), `sector_position_before_support`,
         `sector_underlying`, `nhs_position` (with central actions and `central_effect`, what rules save the centre),
         `deficit_count`, `gross_deficit`, `sector_efficiency_delivered`; `central_action` on (action, draw);
-        `sector_ytd` on (month, draw); and the plan beside them. Attributes say how it was made.
+        `sector_ytd` on (month, draw); and the plan beside them. With controls `control_value` on (control, draw), with
+        Sobol points the coordinate `replicate` on (draw). Attributes say how it was made.
 
         With `keep="summary"`: what `summarise` and `deficit_counts` say of the draws, with the same names; of the
         sector what `allocate` says, as `sd_share` and `tail_value_at_risk_share` on trust and `sd_by_effect` and
@@ -92,7 +92,10 @@ def simulate(
     Raises
     ------
     InputError
-        With every fault of panel and settings.
+        With every fault of panel and settings; for more draws than memory holds; for a store that holds draws of
+        another forecast.
+    OSError
+        The store cannot be written to, or the disk is full; what is written is kept, and the message says how much.
 
     Warns
     -----
@@ -111,11 +114,11 @@ def simulate(
     assumptions = Assumptions() if assumptions is None else assumptions
     numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
     asked = check_settings("simulate", assumptions, regime, **numbers)
+    keep = settled(keep)
     raise_if_any(together_faults(keep, store, sampling, controls))
     panel = check_panel(panel)
-    run, chosen = plan_run(panel, assumptions, asked, years=1, n_draws=n_draws, seed=seed, by_trust=True)
-    warn_of_idle_rules(chosen, run.prepared.context.years)
-    planned = Planned(replace(run, by_quarter=by_quarter), chosen, panel, assumptions)
+    planned = plan_forecast(panel, assumptions, asked, n_draws=n_draws, seed=seed, by_quarter=by_quarter)
+    warn_of_idle_rules(planned.regime, planned.run.prepared.context.years)
     planned = planned.with_points() if sampling == "sobol" else planned
     planned = planned.with_controls() if controls else planned
     if store is not None:
@@ -130,10 +133,9 @@ def simulate(
 def together_faults(keep: Any, store: Any, sampling: Any, controls: Any) -> Iterator[Fault]:
     """Yield a fault for each way of keeping and of sampling that do not go together."""
     all_draws = isinstance(keep, str) and keep == "draws"
-    summary = isinstance(keep, Summary) or (isinstance(keep, str) and keep == "summary")
     if sampling not in ("random", "sobol"):
         yield Fault("simulate", "unknown sampling", str(sampling), "Use 'random' or 'sobol'.", variable="sampling")
-    if summary and (sampling == "sobol" or controls):
+    if isinstance(keep, Summary) and (sampling == "sobol" or controls):
         remedy = "Keep draws of the sector (see controlled)."
         yield Fault("simulate", "a summary has no use for Sobol points and controls", "", remedy, variable="keep")
     if store is not None and not all_draws:
@@ -156,9 +158,7 @@ def memory() -> float:
     return np.inf
 
 
-def keep_some(
-    planned: Planned, keep: str | Summary | Sequence[str], threads: int | None, progress: bool | Progress
-) -> xr.Dataset:
+def keep_some(planned: Planned, keep: Keep, threads: int | None, progress: bool | Progress) -> xr.Dataset:
     """Run a forecast, and keep a summary or the draws of some variables.
 
     Raises
@@ -166,13 +166,10 @@ def keep_some(
     InputError
         For what cannot be kept.
     """
-    first = planned.part(planned.run.draws[:1]).forecast(1)
-    raise_if_any(keep_faults(keep, [str(name) for name in first.data_vars if "draw" in first[name].dims]))
+    raise_if_any(keep_faults(keep, planned.pattern()))
     report = reporter(progress, blocks_done)
     if isinstance(keep, Summary):
         return summarise_stream(planned, keep, threads, report)
-    if isinstance(keep, str):
-        return summarise_stream(planned, Summary(), threads, report)
     return keep_draws(planned, keep, threads, report)
 
 

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from sector_risk.engine import BLOCK_SIZE
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.files import METADATA, check_store, check_target, open_stored, put_in_place, write_forecast
 from sector_risk.planned import Planned
-from sector_risk.progress import reporter
+from sector_risk.progress import draws_done, reporter
 
 __all__ = ["unfinished_folder", "write_draws"]
 
@@ -130,15 +130,6 @@ def unfinished_folder(target: Path) -> Path:
     '.forecast-unfinished.zarr'
     """
     return target.with_name(f".{target.stem}-unfinished{target.suffix}")
-
-
-def draws_done(done: int, total: int) -> str:
-    """Count draws on disk.
-
-    >>> draws_done(4500, 10_000)
-    '4,500 of 10,000 draws written'
-    """
-    return f"{done:,} of {total:,} draws written"
 
 
 def region_length(n_trusts: int, n_draws: int) -> int:
@@ -245,30 +236,34 @@ def begin(planned: Planned, folder: Path, target: Path) -> Growing:
 
 def is_written(planned: Planned, target: Path) -> bool:
     """Tell whether the target is a finished store of the very forecast that is planned."""
-    described = target / ".zattrs"
-    if not described.exists() or (target / "variance_by_quarter").exists() != planned.run.by_quarter:
+    if (target / "variance_by_quarter").exists() != planned.run.by_quarter:
         return False
-    there, asked = read_json(described.read_text()), json.loads(json.dumps(planned.provenance(), default=plain_value))
-    return isinstance(there, dict) and bool(there | {"created": ""} == asked | {"created": ""})
+    return stored_attrs(target) | {"created": ""} == plain(planned.provenance()) | {"created": ""}
 
 
 def is_there(target: Path, attrs: dict[str, Any]) -> bool:
     """Tell whether the store at the target is the one with these attributes, the time of its start among them."""
+    return stored_attrs(target) == attrs
+
+
+def stored_attrs(target: Path) -> dict[str, Any]:
+    """Read the attributes of the store at the target; none where there is no store."""
     described = target / ".zattrs"
-    return described.exists() and json.loads(described.read_bytes()) == attrs
+    found = read_json(described.read_text(encoding="utf-8")) if described.exists() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def manifest(growing: Growing) -> dict[str, Any]:
     """What a store follows from, all of which must be the same for a run to continue; `created` alone may differ."""
     run, draws = growing.planned.run, growing.draws
     what = {"draws": [draws.start, draws.stop], "by_quarter": run.by_quarter, "draws_of_a_region": growing.length}
-    made: dict[str, Any] = json.loads(json.dumps(what | {"attrs": growing.planned.provenance()}, default=plain_value))
-    return {"manifest_format": FORMAT} | made
+    return {"manifest_format": FORMAT} | plain(what | {"attrs": growing.planned.provenance()})
 
 
-def plain_value(value: Any) -> Any:
-    """Return a NumPy number or array as Python's own, as Zarr stores it."""
-    return value.tolist()
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as Zarr stores them: NumPy's numbers and arrays as Python's own."""
+    made: dict[str, Any] = json.loads(json.dumps(values, default=lambda value: value.tolist()))
+    return made
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -29,8 +29,10 @@ __all__ = [
     "find_unit",
     "forecast_faults",
     "numbers",
+    "places",
     "position_of",
     "positions_of",
+    "sums_by",
     "totals",
     "unit_faults",
     "unit_positions",
@@ -181,9 +183,19 @@ def totals(rows: Array, labels: Array, names: Array) -> F64:
     >>> totals(np.array([[1.0], [2.0], [5.0]]), np.array(["a", "b", "not stated"]), np.array(["a", "b"])).tolist()
     [[1.0], [2.0]]
     """
+    return sums_by(rows, places(labels, names), len(names))
+
+
+def places(labels: Array, names: Array) -> NDArray[np.int64]:
+    """Place of each label among the names; one beyond the last for a label that is none of them."""
     place = {name: i for i, name in enumerate(names)}
-    out = np.zeros((len(names) + 1, rows.shape[1]))
-    group_sums(rows, np.array([place.get(label, len(names)) for label in labels]), out)
+    return np.array([place.get(label, len(names)) for label in labels])
+
+
+def sums_by(rows: Array, place: NDArray[np.int64], n: int) -> F64:
+    """Sums of rows of draws by place, (n, draw); those at place n count nowhere."""
+    out = np.zeros((n + 1, rows.shape[1]))
+    group_sums(rows, place, out)
     return out[:-1]
 
 

@@ -40,7 +40,8 @@ def _squares(row: Any, mean: Any) -> Any:
 
 
 @step
-def _below(row: Any, limit: Any) -> Any:
+def number_below(row: Any, limit: Any) -> Any:
+    """Count the values of a row that are below a limit."""
     n = 0
     for j in range(row.size):
         n += row[j] < limit
@@ -62,7 +63,7 @@ def moments(rows: Any, limit: Any, out: Any) -> None:
         mean = _sum(rows[r]) / n
         out[r, MEAN] = mean
         out[r, SD] = np.sqrt(_squares(rows[r], mean) / max(n - 1, 1))
-        out[r, BELOW] = _below(rows[r], limit[r]) / n
+        out[r, BELOW] = number_below(rows[r], limit[r]) / n
 
 
 @kernel
@@ -77,7 +78,7 @@ def shares_below(rows: Any, limits: Any, out: Any) -> None:
     """
     for r in range(rows.shape[0]):
         for k in range(limits.shape[1]):
-            out[r, k] = _below(rows[r], limits[r, k]) / rows.shape[1]
+            out[r, k] = number_below(rows[r], limits[r, k]) / rows.shape[1]
 
 
 @step

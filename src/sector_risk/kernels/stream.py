@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sector_risk.kernels._jit import kernel, step
+from sector_risk.kernels.moments import number_below
 
 LANES = 32
 """Running sums of a row: enough for an addition not to wait for the last (eight take three times as long)."""
@@ -85,10 +86,7 @@ def add_below(rows: Any, limits: Any, counts: Any) -> None:
     """Count how many values of each row (R, B) are below each of its limits (R, L): added to `counts`, int64."""
     for r in range(rows.shape[0]):
         for k in range(limits.shape[1]):
-            n = 0
-            for j in range(rows.shape[1]):
-                n += rows[r, j] < limits[r, k]
-            counts[r, k] += n
+            counts[r, k] += number_below(rows[r], limits[r, k])
 
 
 @step

@@ -4,11 +4,12 @@ from sector_risk.streaming.counts import Counts, add_up, count
 from sector_risk.streaming.kept import keep_draws
 from sector_risk.streaming.labels import label_summary
 from sector_risk.streaming.layout import Layout, lay_out
-from sector_risk.streaming.settings import Summary, keep_faults
+from sector_risk.streaming.settings import Keep, Summary, keep_faults, names_by_draw, settled
 from sector_risk.streaming.summarised import summarise_stream
 
 __all__ = [
     "Counts",
+    "Keep",
     "Layout",
     "Summary",
     "add_up",
@@ -17,5 +18,7 @@ __all__ = [
     "keep_faults",
     "label_summary",
     "lay_out",
+    "names_by_draw",
+    "settled",
     "summarise_stream",
 ]

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk import engine
-from sector_risk.kernels.moments import count_below, group_sums
+from sector_risk.kernels.moments import count_below
 from sector_risk.kernels.stream import GRID, add_below, add_histogram, add_in_bins, add_moments, add_products
 from sector_risk.planned import Planned
 from sector_risk.progress import Progress
 from sector_risk.run import Draws
-from sector_risk.streaming.layout import BALANCED, BINS, TAIL_BINS, Bins, Group, Layout, effects_of
+from sector_risk.streaming.layout import BINS, TAIL_BINS, Bins, Layout, effects_of
+from sector_risk.units import BALANCED, sums_by
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -44,7 +45,7 @@ class Counts:
     contribution: I64  # (D * T, 2) as sums
     effects: I64  # (E, 2) as sums
     products: I64  # (T + E, 3) with the sector
-    fourth: I64  # (1, 1) of the sector
+    sector: I64  # (1, 3) products of the sector with itself
     tail: I64  # (T + E, tail bins, 2) as sums, by the sector's bin
     tail_draws: I64  # (tail bins,)
     extremes: F64  # (U + 12, 2) least and greatest value in the first and the last bin
@@ -67,7 +68,7 @@ class Counts:
             contribution=zeros(len(layout.contributions.centre), 2),
             effects=zeros(len(layout.effects.centre), 2),
             products=zeros(members, 3),
-            fourth=zeros(1, 1),
+            sector=zeros(1, 3),
             tail=zeros(members, TAIL_BINS, 2),
             tail_draws=zeros(TAIL_BINS),
             extremes=np.tile([np.inf, -np.inf], (units + 12, 1)),
@@ -142,8 +143,7 @@ class Counter(RowTaker):
         sector, scale = rows.totals[-2], layout.units_scale
         s = (sector - scale.centre[layout.sector]) * scale.per_scale[layout.sector]
         add_moments(effects, layout.effects.centre, layout.effects.per_scale, counts.effects)
-        add_moments((s * s)[None], np.zeros(1), np.ones(1), fourth := np.zeros((1, 2), np.int64))
-        counts.fourth[:] += fourth[:, 1:]
+        add_products(s[None], np.zeros(1), np.ones(1), s, counts.sector)
         draws = np.flatnonzero(sector <= layout.tail_high)
         bins = bin_of(layout.tail, sector[draws])
         counts.tail_draws[:] += np.bincount(bins, minlength=TAIL_BINS)
@@ -172,18 +172,11 @@ def rows_of(layout: Layout, draws: Draws, actions: F64) -> Rows:
     """Put a block's draws in the order of the units."""
     position, before, sector = draws.position[0], draws.position_before_support[0], draws.sector[0]
     nhs = (sector[1] + actions + draws.central[0])[None]
-    totals = [*(totals_by(group, position) for group in layout.groups), sector[1:2], nhs]
-    totals_before = [*(totals_by(group, before) for group in layout.groups), sector[:1], nhs]
+    totals = [*(sums_by(position, group.of_trust, group.n) for group in layout.groups), sector[1:2], nhs]
+    totals_before = [*(sums_by(before, group.of_trust, group.n) for group in layout.groups), sector[:1], nhs]
     months = layout.pilot["sector_plan_ytd"].values[:, None] + draws.sector_variance[0]
     months[-1] = sector[1]
     return Rows(position, before, np.vstack(totals), np.vstack(totals_before), months)
-
-
-def totals_by(group: Group, rows: F32) -> F64:
-    """Sums of trusts' rows by group, (group, B)."""
-    out = np.zeros((group.n + 1, rows.shape[1]))
-    group_sums(rows, group.of_trust, out)
-    return out[:-1]
 
 
 def count_events(layout: Layout, rows: Rows, in_deficit: F64, events: I64) -> None:

@@ -76,11 +76,12 @@ def tail_figures(histograms: list[Histogram], sizes: Array, second: Sorted | Non
     return mean, error, bound
 
 
-def unit_figures(counts: Counts, layout: Layout, asked: tuple[F64, F64], second: Sorted | None) -> Figures:
+def unit_figures(
+    counts: Counts, layout: Layout, histograms: list[Histogram], asked: tuple[F64, F64], second: Sorted | None
+) -> Figures:
     """All that `summarise` says of units, and bounds; `asked` are quantiles and levels of confidence."""
     levels, confidence = asked
     n, main = int(counts.n_draws), Moments.of(counts.sums, int(counts.n_draws), layout.units_scale)
-    histograms = histograms_of(counts, layout)[: len(main.mean)]
     value, error, bound = quantile_figures(histograms, np.append(levels, 1.0 - confidence), second)
     tail, tail_error, tail_bound = tail_figures(histograms, tail_size(n, confidence), second)
     q = len(levels)
@@ -100,9 +101,9 @@ def unit_figures(counts: Counts, layout: Layout, asked: tuple[F64, F64], second:
     }
 
 
-def month_figures(counts: Counts, layout: Layout, levels: F64) -> Figures:
+def month_figures(histograms: list[Histogram], levels: F64) -> Figures:
     """Quantiles of the sector to date, (month, quantile)."""
-    value, _, bound = quantile_figures(histograms_of(counts, layout)[-12:], levels, None)
+    value, _, bound = quantile_figures(histograms, levels, None)
     return {"sector_ytd_quantile": value, "sector_ytd_quantile_bound": bound}
 
 

@@ -18,8 +18,9 @@ def keep_draws(
     """Return the forecast with no draws but those of the variables named; what has no draws stays."""
     draws = planned.run.draws
     starts = range(0, len(draws), PART)
-    first = planned.part(draws[:1]).forecast(1)
-    wanted = [*names, *(str(name) for name in first.coords if "draw" in first[name].dims)]
+    first = planned.pattern()
+    labels_by_draw = [str(name) for name in first.coords if "draw" in first[name].dims]
+    wanted = [*names, *labels_by_draw]
     room = {name: _room(first[name], len(draws)) for name in wanted}
     for done, start in enumerate(starts, 1):
         part = planned.part(draws[start : start + PART]).forecast(threads)
@@ -28,7 +29,7 @@ def keep_draws(
         if progress:
             progress(done, len(starts))
     filled = {name: (first[name].dims, values, first[name].attrs) for name, values in room.items()}
-    labels = {name: filled.pop(name) for name in wanted[len(names) :]}
+    labels = {name: filled.pop(name) for name in labels_by_draw}
     return first.drop_dims("draw").assign(filled).assign_coords(labels).assign_attrs(planned.provenance())
 
 

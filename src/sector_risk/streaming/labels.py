@@ -16,6 +16,7 @@ from sector_risk.streaming.exact import Sorted
 from sector_risk.streaming.figures import (
     contribution_figures,
     event_figures,
+    histograms_of,
     month_figures,
     unit_figures,
 )
@@ -36,9 +37,10 @@ def label_summary(
 ) -> xr.Dataset:
     """Return the summary of the draws that were counted (see `simulate` for its variables)."""
     levels, confidence = numbers(asked.quantiles), numbers(asked.confidence)
-    figures = unit_figures(counts, layout, (levels, confidence), second)
+    histograms, n_units = histograms_of(counts, layout), len(layout.units.unit)
+    figures = unit_figures(counts, layout, histograms[:n_units], (levels, confidence), second)
     figures |= {"plan": plans_after_support(layout.pilot, layout.units), **histogram(counts, layout)}
-    figures |= month_figures(counts, layout, levels) | contribution_figures(counts, layout)
+    figures |= month_figures(histograms[n_units:], levels) | contribution_figures(counts, layout)
     figures |= event_figures(counts, levels)
     variables: Variables = {name: (SPECS[name].dims, values) for name, values in figures.items()}
     variables |= shares(counts, layout, confidence)

@@ -9,11 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sector_risk.kernels.moments import group_sums
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.planned import Planned
 from sector_risk.summary import held_against
-from sector_risk.units import GROUPED, Units, unit_positions, units_of
+from sector_risk.units import GROUPED, Units, places, sums_by, unit_positions, units_of
 
 F64 = NDArray[np.float64]
 PILOT = 2_000
@@ -129,8 +128,8 @@ def even_bins(least: tuple[F64, ...], most: tuple[F64, ...]) -> Bins:
 
 def group_rows(pilot: xr.Dataset, units: Units, level: str) -> Group:
     """Return the groups of a level."""
-    place = {name: i for i, name in enumerate(units.unit[units.at(level)])}
-    return Group(np.array([place.get(label, len(place)) for label in pilot[level].values.astype(str)]), len(place))
+    names = units.unit[units.at(level)]
+    return Group(places(pilot[level].values.astype(str), names), len(names))
 
 
 def limits_of(pilot: xr.Dataset, units: Units) -> F64:
@@ -143,10 +142,5 @@ def limits_of(pilot: xr.Dataset, units: Units) -> F64:
 
 def effects_of(contribution: NDArray[np.float32], support: NDArray[np.float32]) -> F64:
     """Effects on the sector, (effect, draw): each driver's contributions, then support."""
-    out = np.zeros((len(contribution) + 1, support.shape[-1]))
-    for rows, total in zip((*contribution, support), out, strict=True):
-        group_sums(rows, np.zeros(len(rows), np.int64), total[None])
-    return out
-
-
-BALANCED = -float(BALANCE)
+    everywhere = np.zeros(len(support), np.int64)
+    return np.vstack([sums_by(rows, everywhere, 1) for rows in (*contribution, support)])

@@ -4,13 +4,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import xarray as xr
+
 from sector_risk.faults import Fault
 from sector_risk.summary import confidence_faults, quantile_faults
 
-__all__ = ["Summary", "keep_faults"]
+__all__ = ["Keep", "Summary", "keep_faults", "names_by_draw", "settled"]
 
 PLACE = "simulate"
 CHOICES = ("draws", "summary")
+REMEDY = "Use 'draws', 'summary', Summary(...) or a list of variables."
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,31 @@ class Summary:
     exact: bool = False
 
 
-def keep_faults(keep: Any, known: Sequence[str]) -> Iterator[Fault]:
-    """Yield a fault for each thing that cannot be kept of a forecast with the variables `known`."""
+Keep = str | Summary | Sequence[str]
+"""What `simulate` may be asked to keep."""
+
+
+def names_by_draw(pattern: xr.Dataset) -> list[str]:
+    """Names of a forecast's variables that have draws."""
+    return [str(name) for name in pattern.data_vars if "draw" in pattern[name].dims]
+
+
+def settled(keep: Keep) -> Keep:
+    """Return what is to be kept, with the summary that "summary" stands for."""
+    return Summary() if isinstance(keep, str) and keep == "summary" else keep
+
+
+def keep_faults(keep: Any, pattern: xr.Dataset) -> Iterator[Fault]:
+    """Yield a fault for each thing that cannot be kept of a forecast that is like the pattern."""
+    known = names_by_draw(pattern)
     if isinstance(keep, Summary):
         yield from quantile_faults(PLACE, keep.quantiles)
         yield from confidence_faults(PLACE, keep.confidence)
     elif isinstance(keep, str):
         if keep not in CHOICES:
-            remedy = "Use 'draws', 'summary', Summary(...) or a list of variables."
-            yield Fault(PLACE, "cannot be kept", keep, remedy, variable="keep")
+            yield Fault(PLACE, "cannot be kept", keep, REMEDY, variable="keep")
     elif not isinstance(keep, Collection) or isinstance(keep, bytes) or not len(keep):
-        remedy = "Use 'draws', 'summary', Summary(...) or a list of variables."
-        yield Fault(PLACE, "names nothing to keep", str(keep), remedy, variable="keep")
+        yield Fault(PLACE, "names nothing to keep", str(keep), REMEDY, variable="keep")
     else:
         for name in keep:
             if name not in known:

@@ -33,7 +33,7 @@ def spread_shares(counts: Counts, layout: Layout) -> tuple[F64, F64]:
     if n == 1 or variance <= 0.0:
         return np.zeros(len(y)), np.full(len(y), 0.0 if n > 1 else np.nan)
     covariance = first - y * s
-    slope, fourth = covariance / variance, sum_of(counts.fourth).item() / n
+    slope, fourth = covariance / variance, sum_of(counts.sector)[0, 1] / n
     squares = square - slope * cube + (0.5 * slope) ** 2 * fourth - (0.5 * covariance) ** 2
     per_sd = 1.0 / (np.sqrt(variance) * scale.per_scale)
     return covariance * per_sd * np.sqrt(n / (n - 1)), np.sqrt(squares.clip(0.0) / n) * per_sd
