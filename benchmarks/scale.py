@@ -33,9 +33,6 @@ print(json.dumps([taken, peak]))
 class Nothing:
     """Takes blocks and looks at none."""
 
-    def begin(self, stretch: range) -> None:
-        """Nothing to make ready."""
-
     def take(self, draws: object, first: int) -> None:
         """Nothing to keep."""
 
@@ -75,9 +72,9 @@ def compare_counting(panel, n_draws: int, repeats: int) -> None:
     took = medians(
         {
             "draws": lambda: engine.run_blocks(run, threads=2),
-            "blocks": lambda: engine.stream_blocks(run, [Nothing(), Nothing()]),
+            "blocks": lambda: engine.stream_pieces(run, [Nothing(), Nothing()]),
             "counted": lambda: count(plan, layout, 2),
-            "on one": lambda: engine.stream_blocks(run, [Nothing()]),
+            "on one": lambda: engine.stream_pieces(run, [Nothing()]),
             "normals": own_normals(run, n_draws),
         },
         repeats,

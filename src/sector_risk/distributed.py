@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sector_risk.assumptions import Assumptions
-from sector_risk.engine import BLOCK_SIZE
+from sector_risk.engine import PIECE
 from sector_risk.extras import need
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.panel import check_panel
@@ -87,7 +87,7 @@ def simulate(
     draws_per_task : int, optional
         Draws of a group, up to 1,048,576; the last one takes what is left. Speed and memory only: results are the same
         to the bit. Default: 10,000, of which 227 trusts take 130 to 160 MB; for a summary 200,000, of which nothing is
-        kept but some 50 MB of counts (here it is rounded up to blocks of 500).
+        kept but some 50 MB of counts (here it is rounded up to pieces of 4,000).
     threads_per_task : int
         Threads inside a task. One is right where workers have a thread for each core.
 
@@ -161,7 +161,7 @@ def summarise_on_workers(
     raise_if_any([*keep_faults(asked, planned.pattern()), *_exact_faults(asked)])
     layout = lay_out(planned, float(np.min(asked.confidence)), threads_per_task)
     sent = replace(layout, pilot=layout.pilot.drop_dims("draw"))
-    per_task = -(-draws_per_task // BLOCK_SIZE) * BLOCK_SIZE  # a sum over a block has bits of its own
+    per_task = -(-draws_per_task // PIECE) * PIECE  # a sum over a piece has bits of its own
     counts = tree_sum(planned, partial(_counts, sent, threads_per_task), draws_per_task=per_task)
     return label_summary(planned, layout, total(counts), asked)
 

@@ -14,8 +14,8 @@ BLOCK_SIZE = 500
 """A block's arrays of trusts by draws stay near, and its loops are long enough; measured best for one year and for
 five. Rows 2,000 bytes apart do not fall on the same lines of the first cache."""
 
-STRETCH = 20
-"""Blocks that a thread runs before it asks for more, where draws are not kept."""
+PIECE = 8 * BLOCK_SIZE
+"""Draws that are looked at together where they are not kept: what a row of them is counted into stays near."""
 
 
 def default_threads() -> int:
@@ -88,44 +88,45 @@ def run_blocks(
 
 
 class Taker(Protocol):
-    """What looks at blocks of draws that are not kept; each thread has one of its own."""
-
-    def begin(self, stretch: range) -> None:
-        """Make ready for the blocks of a stretch of draws."""
+    """What looks at pieces of a run whose draws are not kept; each thread has one of its own."""
 
     def take(self, draws: Draws, first: int) -> None:
-        """Take what is wanted of a block that starts at draw `first`: its arrays are used again for the next."""
+        """Take what is wanted of a piece that starts at draw `first`: its arrays are used again for the next."""
 
 
-def stream_blocks(run: Run, takers: Sequence[Taker], progress: Progress | None = None) -> None:
+def stream_pieces(run: Run, takers: Sequence[Taker], progress: Progress | None = None) -> None:
     """Simulate all draws in memory that does not grow with them, on a thread for each taker.
 
-    Blocks begin every BLOCK_SIZE draws from the run's first, whatever the threads: a block's sums have the same bits.
+    Pieces begin every PIECE draws from the run's first, whatever the threads: a piece's sums have the same bits.
     """
     draws, takers = run.draws, list(takers)
-    in_all = -(-len(draws) // BLOCK_SIZE)
-    step = BLOCK_SIZE * min(STRETCH, -(-in_all // len(takers)))
-    stretches = Blocks(draws[::step], progress)
+    pieces = Blocks(draws[::PIECE], progress)
 
     def work() -> None:
-        taker, room = takers.pop(), Room(run, BLOCK_SIZE)
-        for first in stretches:
-            stretch = range(first, min(first + step, draws.stop))
-            taker.begin(stretch)
-            for block in stretch[::BLOCK_SIZE]:
-                if stretch.stop - block < room.fold.size:
-                    room = Room(run, stretch.stop - block)
-                room.fold.run_block(room.draws, block, 0)
-                taker.take(room.draws, block)
+        taker, room = takers.pop(), Room(run, min(PIECE, len(draws)))
+        for first in pieces:
+            size = min(PIECE, draws.stop - first)
+            room = room if size == room.size else Room(run, size)
+            taker.take(room.filled(first), first)
 
-    on_threads(work, stretches, min(len(takers), stretches.total))
+    on_threads(work, pieces, min(len(takers), pieces.total))
 
 
 class Room:
-    """Room for one block, and what fills it."""
+    """Room for one piece of draws, and what fills it."""
 
     def __init__(self, run: Run, size: int) -> None:
-        self.fold, self.draws = Fold(run, size), Draws.empty(run.part(range(size)))
+        self.run, self.size, self.draws = run, size, Draws.empty(run.part(range(size)))
+        self.fold = Fold(run, min(BLOCK_SIZE, size))
+
+    def filled(self, first: int) -> Draws:
+        """Return the draws of the piece that starts at draw `first`."""
+        self.draws.contribution_sums[:] = 0.0
+        for column in range(0, self.size, BLOCK_SIZE):
+            left = self.size - column
+            fold = self.fold if left >= self.fold.size else Fold(self.run, left)
+            fold.run_block(self.draws, first + column, column)
+        return self.draws
 
 
 def on_threads(work: Callable[[], None], blocks: Blocks, threads: int) -> None:

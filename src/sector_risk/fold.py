@@ -130,6 +130,20 @@ class Fold:
         block, columns = self.block, self.columns
         out.position[year, :, columns] = block.position
         out.position_before_support[year, :, columns] = block.position_before_support
+        if not self.run.summed:
+            self.keep_details(out, year, acting)
+        sector = np.zeros((5, self.size))
+        reduce.sector_block(block.position_before_support, block.position, self.underlying, sector)
+        if not np.isfinite(sector).all():
+            raise ValueError(
+                f"positions of {block.label} are not finite; rules that acted: {', '.join(acting) or 'none'}"
+            )
+        out.sector[year, :, columns] = sector
+        out.central[year, columns] = block.central
+
+    def keep_details(self, out: Draws, year: int, acting: list[str]) -> None:
+        """Copy what is kept of trusts besides positions."""
+        block, columns = self.block, self.columns
         out.variance[year, :, columns] = block.quarter_variance[3]
         out.underlying[year, :, columns] = self.underlying
         if year == 0 and self.run.by_quarter:
@@ -139,14 +153,6 @@ class Fold:
                 out.paid[year, i, :, columns] = paid
         for name, kept in out.state.items():
             kept[year, ..., columns] = block.state[name]
-        sector = np.zeros((5, self.size))
-        reduce.sector_block(block.position_before_support, block.position, self.underlying, sector)
-        if not np.isfinite(sector).all():
-            raise ValueError(
-                f"positions of {block.label} are not finite; rules that acted: {', '.join(acting) or 'none'}"
-            )
-        out.sector[year, :, columns] = sector
-        out.central[year, columns] = block.central
 
 
 class Funds(dict[str, F32]):

@@ -17,7 +17,8 @@ class PartRows:
         self.plan, self.efficiency_plan = self._rows(block.plan), self._rows(block.efficiency_plan)
         self.delivery, self.underlying = self._rows(block.delivery), self._rows(underlying)
         self.before, self.quarters = self._rows(block.position_before_support), self._rows(block.quarter_variance)
-        kept = 1 if not run.by_trust else 0 if self.own else len(self.of.trust)
+        self.in_place = run.contributions_by_draw and self.own
+        kept = len(self.of.trust) if run.by_trust and not self.own else 0 if self.in_place else 1
         self.contribution = np.empty((run.n_contributions, kept, self.size), np.float32)
 
     def _rows(self, of_trusts: F32) -> F32:
@@ -45,10 +46,10 @@ class PartRows:
 
     def target(self, out: Draws, columns: slice) -> pressure.YearOut:
         """Where the pressure kernel writes."""
-        in_place = self.run.by_trust and self.own
         return pressure.YearOut(
-            contribution=out.contribution if in_place else self.contribution,
-            column=columns.start if in_place else 0,
+            contribution=out.contribution if self.in_place else self.contribution,
+            column=columns.start if self.in_place else 0,
+            contribution_sums=out.contribution_sums if self.own else out.contribution_sums[:0],
             driver_total=np.zeros((out.driver_total.shape[1], self.size)),
             position_before_support=self.before,
             underlying=self.underlying,
@@ -65,5 +66,8 @@ class PartRows:
         np.add.reduceat(self.before, self.of.starts, axis=0, out=block.position_before_support)
         np.add.reduceat(self.quarters, self.of.starts, axis=1, out=block.quarter_variance)
         np.add.reduceat(self.underlying, self.of.starts, axis=0, out=self.underlying_of_trusts)
-        if self.run.by_trust:
+        if self.run.contributions_by_draw:
             out.contribution[:, :, columns] = self.add_up(self.contribution, axis=1)
+        elif self.run.contributions_summed:
+            rows = self.add_up(self.contribution, axis=1).astype(np.float64)
+            out.contribution_sums[:] += np.stack([rows.sum(axis=2), (rows**2).sum(axis=2)], axis=2)

@@ -26,6 +26,7 @@ class Run:
     acting: tuple[PreparedRule, ...]
     n_draws: int
     by_trust: bool  # keep contributions by trust and the sector by month (a single year), not only yearly sums
+    summed: bool = False  # keep no more than positions by trust and draw, and sums over draws of contributions
     by_quarter: bool = False  # keep the first year's variances of trusts at quarter ends
     posterior: Posterior | None = None  # what is known of the first year, where months of it were seen
     first_draw: int = 0
@@ -34,6 +35,16 @@ class Run:
     def part(self, draws: range) -> "Run":
         """Return the run of some of the draws, by their numbers."""
         return replace(self, first_draw=draws.start, n_draws=len(draws))
+
+    @property
+    def contributions_by_draw(self) -> bool:
+        """Whether contributions are kept by trust and draw."""
+        return self.by_trust and not self.summed
+
+    @property
+    def contributions_summed(self) -> bool:
+        """Whether contributions are kept by trust, but only their sums over draws."""
+        return self.by_trust and self.summed
 
     @property
     def draws(self) -> range:
@@ -66,10 +77,11 @@ class Draws:
     """Arrays of a whole run (Y years, T trusts, N draws), filled block by block."""
 
     contribution: F32  # (driver..., one_off, favourable_spent; T; N); no trusts where they are not kept
+    contribution_sums: F64  # (driver..., one_off, favourable_spent; T; 2) over draws, of squares too; else no rows
     driver_total: F64  # (Y; driver..., one_off, favourable_spent; N); no rows where contributions are kept
     position: F32  # (Y, T, N)
     position_before_support: F32  # (Y, T, N)
-    variance: F32  # (Y, T, N) at the year end, before support
+    variance: F32  # (Y, T, N) at the year end, before support; no trusts of this and the like where all is summed
     underlying: F32  # (Y, T, N)
     quarter_variance: F32  # (4, T, N) of the first year; no quarters where they are not kept
     paid: F32  # (Y, fund, T, N)
@@ -91,22 +103,24 @@ class Draws:
     def empty(cls, run: Run) -> "Draws":
         """Room for a run; pages are touched only when a block writes them."""
         years, trusts, n = len(run.prepared.years), len(run.prepared.codes), run.n_draws
-        shape, kept = (years, trusts, n), run.n_contributions
+        kept, shape, details = run.n_contributions, (years, trusts, n), (years, 0 if run.summed else trusts, n)
 
-        def room() -> F32:
+        def room(shape: tuple[int, ...]) -> F32:
             return np.empty(shape, np.float32)
 
         return cls(
-            contribution=np.empty((kept, trusts if run.by_trust else 0, n), np.float32),
-            driver_total=np.zeros((years, 0 if run.by_trust else kept, n)),
-            position=room(),
-            position_before_support=room(),
-            variance=room(),
-            underlying=room(),
+            contribution=np.empty((kept, trusts if run.contributions_by_draw else 0, n), np.float32),
+            contribution_sums=np.zeros((kept if run.contributions_summed else 0, trusts, 2)),
+            driver_total=np.zeros((years, 0 if run.contributions_by_draw else kept, n)),
+            position=room(shape),
+            position_before_support=room(shape),
+            variance=room(details),
+            underlying=room(details),
             quarter_variance=np.empty((4 if run.by_quarter else 0, trusts, n), np.float32),
-            paid=np.zeros((years, len(run.funds), trusts, n), np.float32),
+            paid=np.zeros((years, len(run.funds), *details[1:]), np.float32),
             state={
-                v.name: np.empty(shape if v.dims[0] == "trust" else (years, n), DTYPES[v.kind]) for v in run.variables
+                v.name: np.empty(shape if v.dims[0] == "trust" else (years, n), DTYPES[v.kind])
+                for v in (() if run.summed else run.variables)
             },
             sector=np.zeros((years, 5, n)),
             sector_variance=np.zeros((years, 12 if run.by_trust else 0, n)),

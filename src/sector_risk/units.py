@@ -183,7 +183,7 @@ def totals(rows: Array, labels: Array, names: Array) -> F64:
     >>> totals(np.array([[1.0], [2.0], [5.0]]), np.array(["a", "b", "not stated"]), np.array(["a", "b"])).tolist()
     [[1.0], [2.0]]
     """
-    return sums_by(rows, places(labels, names), len(names))
+    return sums_by(rows, places(labels, names)[None], len(names))
 
 
 def places(labels: Array, names: Array) -> NDArray[np.int64]:
@@ -193,7 +193,7 @@ def places(labels: Array, names: Array) -> NDArray[np.int64]:
 
 
 def sums_by(rows: Array, place: NDArray[np.int64], n: int) -> F64:
-    """Sums of rows of draws by place, (n, draw); those at place n count nowhere."""
+    """Sums of rows of draws by place, (n, draw); each row has one of each kind, (kind, row), and n counts nowhere."""
     out = np.zeros((n + 1, rows.shape[1]))
     group_sums(rows, place, out)
     return out[:-1]

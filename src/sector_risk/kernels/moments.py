@@ -149,6 +149,7 @@ def tails(rows: Any, limits: Any, sizes: Any, out: Any) -> None:
 
 @kernel
 def group_sums(rows: Any, group: Any, out: Any) -> None:
-    """Add each row (T, N) to its group's row of `out` (group, N), float64."""
+    """Add each row (T, N) to the rows of `out` (group, N), float64, of the groups it is in, (kind, T)."""
     for i in range(rows.shape[0]):
-        add_to(out[group[i]], rows[i])
+        for kind in range(group.shape[0]):
+            add_to(out[group[kind, i]], rows[i])

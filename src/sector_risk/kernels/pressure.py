@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sector_risk.kernels._jit import kernel, step
 from sector_risk.kernels.quantile import CELLS, interpolate, look_up
 from sector_risk.kernels.random import fill_normal_pair, fill_normals
-from sector_risk.kernels.rows import add_to
+from sector_risk.kernels.rows import LANES, add_to, two_sums
 
 F32 = NDArray[np.float32]
 U32 = NDArray[np.uint32]
@@ -130,6 +130,7 @@ class YearOut(NamedTuple):
 
     contribution: F32  # (driver..., one_off, favourable_spent; R; M)
     column: int
+    contribution_sums: NDArray[np.float64]  # (driver..., one_off, favourable_spent; T; 2), or no rows
     driver_total: NDArray[np.float64]  # (driver..., one_off, favourable_spent; B) sums over trusts, or no rows
     position_before_support: F32  # (T, B)
     underlying: F32  # (T, B)
@@ -428,7 +429,15 @@ def _underlying(before: Any, cover: Any, planned: Any, recurrent: Any, other: An
 
 
 @step
-def _explain(i: Any, k: Any, trusts: Any, year: Any, extra: Any, work: Any, out: Any) -> None:
+def _add_sums(row: Any, lanes: Any, sums: Any) -> None:
+    """Add the sum of a row, and that of its squares."""
+    two_sums(row, 0.0, 1.0, lanes)
+    sums[0] += lanes[0].sum()
+    sums[1] += lanes[1].sum()
+
+
+@step
+def _explain(i: Any, k: Any, trusts: Any, year: Any, extra: Any, work: Any, lanes: Any, out: Any) -> None:
     """Contributions of trust i to its year-end variance, and the efficiency it delivered."""
     values, walked, pressure, n = work[:VALUE_ROWS], work[-3], work[-2], work.shape[1]
     a, b, r = out.column, out.column + n, min(i, out.contribution.shape[1] - 1)
@@ -443,6 +452,8 @@ def _explain(i: Any, k: Any, trusts: Any, year: Any, extra: Any, work: Any, out:
     _explain_cover(pressure, values[FLEXIBILITY], year.keep_favourable, rows[cover, r, a:b], rows[cover + 1, r, a:b])
     for d in range(out.driver_total.shape[0]):
         add_to(out.driver_total[d], rows[d, r, a:b])
+    for d in range(out.contribution_sums.shape[0]):
+        _add_sums(rows[d, r, a:b], lanes, out.contribution_sums[d, i])
     _count_efficiency(k, pressure, values, values[FLEXIBILITY], out.efficiency_delivered)
     before = out.position_before_support[i]
     other, full_year = year.other_one_off * trusts.turnover[i], year.full_year_effect
@@ -469,7 +480,7 @@ def year_block(
     out
         See `YearOut`; written in place, sums are added to.
     """
-    values = work[:VALUE_ROWS]
+    values, lanes = work[:VALUE_ROWS], np.empty((2, LANES))
     for i in range(plans.plan.shape[0]):
         plan, k = plans.plan[i], plans.efficiency_plan[i]
         s, slope = trusts.recurrent_share[i], trusts.ask_slope[i]
@@ -477,7 +488,7 @@ def year_block(
         size_savings(k, plans.delivery[i], s, year, slope, values[RECURRENT], values[ONE_OFF])
         _months(i, k, trusts, year, shared, seen, first_draw, extra, work, out)
         _position(plan, out.quarter_variance[3, i], out.position_before_support[i])
-        _explain(i, k, trusts, year, extra, work, out)
+        _explain(i, k, trusts, year, extra, work, lanes, out)
 
 
 WORK_ROWS = VALUE_ROWS + 4 + 4

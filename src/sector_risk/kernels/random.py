@@ -25,7 +25,8 @@ from sector_risk.kernels._jit import kernel, step
 STREAM_VERSION = "philox4x32-10/box-muller-f32/1"
 """Changes whenever the same address would give another number."""
 
-MAX_DRAWS = 2**32
+MAX_DRAWS = 2**32 - 1
+"""Draws are numbered, and counted, in 32 bits."""
 
 YEAR = 2**16
 """Item groups of one year: group g of year y is addressed as y * YEAR + g; the panel's own year is year 0."""

@@ -1,7 +1,7 @@
 """What is kept of a block of draws when the draws themselves are not: counts and sums that merge by addition.
 
-Sums of a block are taken in floating point, in a fixed order, and kept as whole numbers of 2**-24 of a row's scale:
-whole numbers add up to the same bits whatever the order in which blocks come in.
+Sums over a piece are taken in a fixed order, rounded to whole steps of 2**-20 of a row's scale, and kept as floating
+point numbers: up to 2**53 steps these add up to the same bits whatever the order in which pieces come in.
 """
 
 from typing import Any
@@ -10,43 +10,26 @@ import numpy as np
 
 from sector_risk.kernels._jit import kernel, step
 from sector_risk.kernels.moments import number_below
+from sector_risk.kernels.rows import LANES, two_sums
 
-LANES = 32
-"""Running sums of a row: enough for an addition not to wait for the last (eight take three times as long)."""
-GRID = 2.0**24
-"""Steps in a row's scale: 2**39 draws of one scale fit into 64 bits."""
+GRID = 2.0**20
+"""Steps in a row's scale: 2**33 draws of one scale add up exactly; beyond that sums are right, to 16 digits."""
 
 
 @step
-def whole(x: Any) -> Any:
+def on_grid(x: Any) -> Any:
     """Nearest whole number of steps."""
-    return np.int64(np.rint(x * GRID))
-
-
-@step
-def _two_sums(row: Any, centre: Any, per_scale: Any, lanes: Any) -> None:
-    """Sums of y and of its squares in lanes, y the distance from the centre in the row's scale."""
-    lanes[:] = 0.0
-    n = row.size // LANES * LANES
-    for j in range(0, n, LANES):
-        for k in range(LANES):
-            y = (row[j + k] - centre) * per_scale
-            lanes[0, k] += y
-            lanes[1, k] += y * y
-    for j in range(n, row.size):
-        y = (row[j] - centre) * per_scale
-        lanes[0, 0] += y
-        lanes[1, 0] += y * y
+    return np.rint(x * GRID) / GRID
 
 
 @kernel
 def add_moments(rows: Any, centre: Any, per_scale: Any, sums: Any) -> None:
-    """Add the sums of y = (x - centre) / scale and of y^2 of each row (R, B) to `sums` (R, 2), int64."""
+    """Add the sums of y = (x - centre) / scale and of y^2 of each row (R, B) to `sums` (R, 2)."""
     lanes = np.empty((2, LANES))
     for r in range(rows.shape[0]):
-        _two_sums(rows[r], centre[r], per_scale[r], lanes)
-        sums[r, 0] += whole(lanes[0].sum())
-        sums[r, 1] += whole(lanes[1].sum())
+        two_sums(rows[r], centre[r], per_scale[r], lanes)
+        sums[r, 0] += on_grid(lanes[0].sum())
+        sums[r, 1] += on_grid(lanes[1].sum())
 
 
 @step
@@ -55,8 +38,17 @@ def _find_bins(row: Any, low: Any, per_bin: Any, last: Any, bins: Any) -> None:
         bins[j] = np.int32(min(max((row[j] - low) * per_bin, 0.0), last))
 
 
+@step
+def _walk_over(counts: Any) -> Any:
+    """Read a row of counts in order, so that scattered additions to it need not wait for memory (half the time)."""
+    total = np.uint32(0)
+    for k in range(0, counts.size, 16):  # one to a cache line
+        total += counts[k]
+    return total
+
+
 @kernel
-def add_histogram(rows: Any, low: Any, per_bin: Any, counts: Any, extremes: Any, bins: Any) -> None:
+def add_histogram(rows: Any, low: Any, per_bin: Any, counts: Any, extremes: Any, bins: Any) -> Any:
     """Count each row (R, B) into its bins; the first and the last bin take what lies beyond.
 
     Parameters
@@ -64,21 +56,28 @@ def add_histogram(rows: Any, low: Any, per_bin: Any, counts: Any, extremes: Any,
     rows : float array, shape (R, B)
     low, per_bin : float64 arrays, shape (R,)
         Where the bins begin, and bins in each GBP million.
-    counts : int64 array, shape (R, bins)
+    counts : uint32 array, shape (R, bins)
     extremes : float64 array, shape (R, 2)
         Least and greatest value so far of those in the first and the last bin.
     bins : int32 array, shape (B,)
         Scratch.
+
+    Returns
+    -------
+    int
+        Of no use, but that what makes it is not left out by the compiler.
     """
-    last = counts.shape[1] - 1.0
+    last, walked = counts.shape[1] - 1.0, np.uint32(0)
     for r in range(rows.shape[0]):
         _find_bins(rows[r], low[r], per_bin[r], last, bins)
+        walked += _walk_over(counts[r, bins.min() : bins.max() + 1])
         for j in range(bins.size):
             b = bins[j]
             counts[r, b] += 1
             if b == 0 or b == last:
                 extremes[r, 0] = min(extremes[r, 0], rows[r, j])
                 extremes[r, 1] = max(extremes[r, 1], rows[r, j])
+    return walked
 
 
 @kernel
@@ -111,22 +110,22 @@ def _products(row: Any, centre: Any, per_scale: Any, by: Any, lanes: Any) -> Non
 
 @kernel
 def add_products(rows: Any, centre: Any, per_scale: Any, by: Any, sums: Any) -> None:
-    """Add the sums of y s, (y s)^2 and y s^3 of each row (R, B) with `by`, s (B,), to `sums` (R, 3), int64."""
+    """Add the sums of y s, (y s)^2 and y s^3 of each row (R, B) with `by`, s (B,), to `sums` (R, 3)."""
     lanes = np.empty((3, LANES))
     for r in range(rows.shape[0]):
         _products(rows[r], centre[r], per_scale[r], by, lanes)
         for k in range(3):
-            sums[r, k] += whole(lanes[k].sum())
+            sums[r, k] += on_grid(lanes[k].sum())
 
 
 @kernel
 def add_in_bins(rows: Any, centre: Any, per_scale: Any, draws: Any, bins: Any, sums: Any) -> None:
-    """Add y and y^2 of some draws of each row (R, B), by their bins, to `sums` (R, bins, 2), int64."""
+    """Add y and y^2 of some draws of each row (R, B), by their bins, to `sums` (R, bins, 2)."""
     for r in range(rows.shape[0]):
         for k in range(draws.size):
             y = (rows[r, draws[k]] - centre[r]) * per_scale[r]
-            sums[r, bins[k], 0] += whole(y)
-            sums[r, bins[k], 1] += whole(y * y)
+            sums[r, bins[k], 0] += on_grid(y)
+            sums[r, bins[k], 1] += on_grid(y * y)
 
 
 @kernel
@@ -152,7 +151,7 @@ def pick(
         Number of the target that a bin is; of another bin, -1 - (the segment between targets in which it lies), and
         for bins above the last segment that counts the least int32.
     centre, per_scale : float64 arrays, shape (R,)
-    below : int64 array, shape (segments,)
+    below : float64 array, shape (segments,)
         Added to: the sum of y = (x - centre) / scale over each segment.
     values, ids : float64 and int32 arrays, shape (R * B,)
         Written: what is picked, and of which target.
@@ -164,7 +163,7 @@ def pick(
     int
         How many were picked.
     """
-    n, last, never = 0, target.shape[1] - 1.0, np.iinfo(np.int32).min
+    n, last, never, sums = 0, target.shape[1] - 1.0, np.iinfo(np.int32).min, np.zeros(below.size)
     for r in range(rows.shape[0]):
         _find_bins(rows[r], low[r], per_bin[r], last, bins)
         for j in range(bins.size):
@@ -174,5 +173,7 @@ def pick(
                 ids[n] = t
                 n += 1
             elif t != never:
-                below[-1 - t] += whole((rows[r, j] - centre[r]) * per_scale[r])
+                sums[-1 - t] += (rows[r, j] - centre[r]) * per_scale[r]
+    for k in range(sums.size):
+        below[k] += on_grid(sums[k])
     return n

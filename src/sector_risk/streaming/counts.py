@@ -1,7 +1,7 @@
 """What is kept of blocks: counts and sums of whole numbers. Those of parts add up to those of the whole."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from sector_risk.kernels.stream import GRID, add_below, add_histogram, add_in_bi
 from sector_risk.planned import Planned
 from sector_risk.progress import Progress
 from sector_risk.run import Draws
-from sector_risk.streaming.layout import BINS, TAIL_BINS, Bins, Layout, effects_of
+from sector_risk.streaming.layout import BINS, TAIL_BINS, Bins, Layout, Scale
 from sector_risk.units import BALANCED, sums_by
 
 F32 = NDArray[np.float32]
@@ -23,13 +23,12 @@ N_EVENTS = 3
 
 @dataclass(frozen=True)
 class Rows:
-    """A block's draws by unit (B draws)."""
+    """Positions of a piece by unit (B draws)."""
 
     position: F32  # (T, B)
     before: F32  # (T, B)
-    totals: F64  # (G + 2, B) positions of groups, the sector and the whole NHS
+    totals: F64  # (G + 2, B) of groups, the sector and the whole NHS
     totals_before: F64
-    months: F64  # (12, B) the sector's year to date
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,16 @@ class Counts:
     """Counts and sums of some draws (U units, T trusts, D drivers, E effects); see `kernels.stream` for their steps."""
 
     n_draws: I64  # ()
-    histogram: I64  # (U + 12, bins)
-    sums: I64  # (U, 2) of the distance from the centre, and its square
+    histogram: NDArray[np.uint32]  # (U + 12, bins)
+    sums: F64  # (U, 2) of the distance from the centre, and its square
     below: I64  # (U, 1) draws in deficit
     missed: I64  # (U, 2) draws that miss plan and control total
     events: I64  # (event, T + 1) draws by number of trusts that have the event
-    contribution: I64  # (D * T, 2) as sums
-    effects: I64  # (E, 2) as sums
-    products: I64  # (T + E, 3) with the sector
-    sector: I64  # (1, 3) products of the sector with itself
-    tail: I64  # (T + E, tail bins, 2) as sums, by the sector's bin
+    contribution: F64  # (D * T, 2) as sums
+    effects: F64  # (E, 2) as sums
+    products: F64  # (T + E, 3) with the sector
+    sector: F64  # (1, 3) products of the sector with itself
+    tail: F64  # (T + E, tail bins, 2) as sums, by the sector's bin
     tail_draws: I64  # (tail bins,)
     extremes: F64  # (U + 12, 2) least and greatest value in the first and the last bin
 
@@ -58,18 +57,21 @@ class Counts:
         def zeros(*shape: int) -> I64:
             return np.zeros(shape, np.int64)
 
+        def nought(*shape: int) -> F64:
+            return np.zeros(shape)
+
         return cls(
             n_draws=zeros(),
-            histogram=zeros(units + 12, BINS),
-            sums=zeros(units, 2),
+            histogram=np.zeros((units + 12, BINS), np.uint32),
+            sums=nought(units, 2),
             below=zeros(units, 1),
             missed=zeros(units, 2),
             events=zeros(N_EVENTS, layout.n_trusts + 1),
-            contribution=zeros(len(layout.contributions.centre), 2),
-            effects=zeros(len(layout.effects.centre), 2),
-            products=zeros(members, 3),
-            sector=zeros(1, 3),
-            tail=zeros(members, TAIL_BINS, 2),
+            contribution=nought(len(layout.contributions.centre), 2),
+            effects=nought(len(layout.effects.centre), 2),
+            products=nought(members, 3),
+            sector=nought(1, 3),
+            tail=nought(members, TAIL_BINS, 2),
             tail_draws=zeros(TAIL_BINS),
             extremes=np.tile([np.inf, -np.inf], (units + 12, 1)),
         )
@@ -82,48 +84,28 @@ class Counts:
         return Counts(**{name: a + b for name, (a, b) in pairs.items()}, extremes=both)
 
 
-class RowTaker:
-    """Takes blocks and puts them in the order of the units; central actions are made for a stretch at a time."""
+class Counter:
+    """Counts the pieces that one thread runs."""
 
     def __init__(self, planned: Planned, layout: Layout) -> None:
-        self.planned, self.layout = planned, layout
-        self.stretch, self.actions = range(0), np.empty(0)
-
-    def begin(self, stretch: range) -> None:
-        """Make ready for the blocks of a stretch of draws."""
-        actions = self.planned.part(stretch).central_actions()
-        self.stretch, self.actions = stretch, np.zeros(len(stretch)) + sum(actions.values())
-
-    def rows(self, draws: Draws, first: int) -> Rows:
-        """Rows of a block that starts at draw `first`."""
-        at = first - self.stretch.start
-        return rows_of(self.layout, draws, self.actions[at : at + draws.position.shape[-1]])
-
-
-class Counter(RowTaker):
-    """Counts the blocks that one thread runs."""
-
-    def __init__(self, planned: Planned, layout: Layout) -> None:
-        super().__init__(planned, layout)
-        self.counts = Counts.empty(layout)
+        self.planned, self.layout, self.counts = planned, layout, Counts.empty(layout)
 
     def take(self, draws: Draws, first: int) -> None:
-        """Count a block."""
+        """Count a piece."""
         layout, counts = self.layout, self.counts
-        rows, size = self.rows(draws, first), draws.position.shape[-1]
+        rows, size = rows_of(self.planned, layout, draws, first), draws.position.shape[-1]
         counts.n_draws[...] += size
-        self.count_units(rows)
+        self.count_units(rows, months_of(layout, draws))
         count_events(layout, rows, draws.sector[0, 2], counts.events)
-        of_trusts, scale = draws.contribution.reshape(-1, size), layout.contributions
-        add_moments(of_trusts, scale.centre, scale.per_scale, counts.contribution)
-        self.count_members(rows, effects_of(draws.contribution, rows.position - rows.before))
+        counts.contribution[:] += from_centre(draws.contribution_sums.reshape(-1, 2), size, layout.contributions)
+        self.count_members(rows, np.vstack([draws.driver_total[0], rows.totals[-2] - rows.totals_before[-2]]))
 
-    def count_units(self, rows: Rows) -> None:
-        """Count positions of all units, and the sector by month."""
+    def count_units(self, rows: Rows, months: F64) -> None:
+        """Count positions of all units, and the sector by month, (12, B)."""
         layout, counts, t = self.layout, self.counts, self.layout.n_trusts
-        bins, scale = np.empty(rows.months.shape[1], np.int32), layout.units_scale
+        bins, scale = np.empty(months.shape[1], np.int32), layout.units_scale
         at = 0
-        for values in (rows.position, rows.totals, rows.months):
+        for values in (rows.position, rows.totals, months):
             some = slice(at, at + len(values))
             of_rows = layout.bins.low[some], layout.bins.per_bin[some]
             add_histogram(values, *of_rows, counts.histogram[some], counts.extremes[some], bins)
@@ -156,27 +138,41 @@ class Counter(RowTaker):
 def count(planned: Planned, layout: Layout, threads: int, progress: Progress | None = None) -> Counts:
     """Simulate the draws that are planned, and return their counts; nothing else is kept of them."""
     counters = [Counter(planned, layout) for _ in range(threads)]
-    engine.stream_blocks(planned.run, counters, progress)
+    engine.stream_pieces(replace(planned.run, summed=True, by_quarter=False), counters, progress)
     return add_up(counter.counts for counter in counters)
 
 
 def add_up(parts: Iterable[Counts]) -> Counts:
-    """Return the counts of the draws of all parts: to the bit, if they are cut at whole blocks."""
+    """Return the counts of the draws of all parts: to the bit, if they are cut at whole pieces."""
     first, *others = parts
     for other in others:
         first = first + other
     return first
 
 
-def rows_of(layout: Layout, draws: Draws, actions: F64) -> Rows:
-    """Put a block's draws in the order of the units."""
+def rows_of(planned: Planned, layout: Layout, draws: Draws, first: int) -> Rows:
+    """Put positions of the piece that starts at draw `first` in the order of the units."""
     position, before, sector = draws.position[0], draws.position_before_support[0], draws.sector[0]
-    nhs = (sector[1] + actions + draws.central[0])[None]
-    totals = [*(sums_by(position, group.of_trust, group.n) for group in layout.groups), sector[1:2], nhs]
-    totals_before = [*(sums_by(before, group.of_trust, group.n) for group in layout.groups), sector[:1], nhs]
+    actions = planned.part(range(first, first + position.shape[1])).central_actions()
+    nhs = (sector[1] + sum(actions.values()) + draws.central[0])[None]
+    totals = np.vstack([sums_by(position, layout.groups, layout.n_groups), sector[1:2], nhs])
+    totals_before = np.vstack([sums_by(before, layout.groups, layout.n_groups), sector[:1], nhs])
+    return Rows(position, before, totals, totals_before)
+
+
+def months_of(layout: Layout, draws: Draws) -> F64:
+    """Year to date of the sector by month, (12, B)."""
     months = layout.pilot["sector_plan_ytd"].values[:, None] + draws.sector_variance[0]
-    months[-1] = sector[1]
-    return Rows(position, before, np.vstack(totals), np.vstack(totals_before), months)
+    months[-1] = draws.sector[0, 1]
+    return np.asarray(months)
+
+
+def from_centre(sums: F64, n: int, scale: Scale) -> F64:
+    """Sums of y = (x - centre) / scale and of y^2 over n draws, from those of x and x^2, (R, 2)."""
+    first, second = sums.T
+    about = second - 2.0 * scale.centre * first + n * scale.centre**2
+    y = (first - n * scale.centre) * scale.per_scale, about * scale.per_scale**2
+    return np.rint(np.column_stack(y) * GRID) / GRID
 
 
 def count_events(layout: Layout, rows: Rows, in_deficit: F64, events: I64) -> None:
@@ -192,8 +188,3 @@ def count_events(layout: Layout, rows: Rows, in_deficit: F64, events: I64) -> No
 def bin_of(bins: Bins, values: F64) -> NDArray[np.int32]:
     """Tail bin of each value."""
     return np.clip((values - bins.low) * bins.per_bin, 0, TAIL_BINS - 1).astype(np.int32)
-
-
-def sum_of(whole_numbers: I64) -> F64:
-    """Sums in the rows' scales, from whole numbers of steps."""
-    return whole_numbers / GRID

@@ -4,18 +4,18 @@ A draw is a function of its number, so the second pass sees the same draws as th
 values and how often each came: of a trust that is exactly on plan in a third of all draws, a single one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk import engine
-from sector_risk.kernels.stream import GRID, pick
+from sector_risk.kernels.stream import pick
 from sector_risk.planned import Planned
 from sector_risk.progress import Progress
 from sector_risk.run import Draws
-from sector_risk.streaming.counts import RowTaker
+from sector_risk.streaming.counts import rows_of
 from sector_risk.streaming.layout import BINS, Layout, Scale
 from sector_risk.streaming.quantiles import Histogram
 
@@ -49,19 +49,18 @@ class Targets:
         return cls(table, bins, first)
 
 
-class Picker(RowTaker):
-    """Picks values from the blocks that one thread runs."""
+class Picker:
+    """Picks values from the pieces that one thread runs."""
 
     def __init__(self, planned: Planned, layout: Layout, targets: Targets) -> None:
-        super().__init__(planned, layout)
-        self.targets = targets
-        self.below = np.zeros(targets.first[-1], np.int64)
+        self.planned, self.layout, self.targets = planned, layout, targets
+        self.below = np.zeros(targets.first[-1])
         self.picked: list[Picked] = []
         self.waiting = self.held = 0
 
     def take(self, draws: Draws, first: int) -> None:
-        """Pick from a block."""
-        rows, t = self.rows(draws, first), self.layout.n_trusts
+        """Pick from a piece."""
+        rows, t = rows_of(self.planned, self.layout, draws, first), self.layout.n_trusts
         for some, values in ((slice(0, t), rows.position), (slice(t, len(self.targets.table)), rows.totals)):
             self.pick(some, values)
         if self.waiting > max(FLUSH, self.held):  # what is sorted doubles from one time to the next
@@ -139,8 +138,8 @@ def sort_bins(
     """Run all draws again, and sort those in the bins in which ranks (counted from 0) lie."""
     targets = Targets.of(histograms, ranks)
     pickers = [Picker(planned, layout, targets) for _ in range(threads)]
-    engine.stream_blocks(planned.run, pickers, progress)
+    engine.stream_pieces(replace(planned.run, by_trust=False, summed=True, by_quarter=False), pickers, progress)
     picked = counted([part for picker in pickers for part in picker.picked])
-    below = np.sum([picker.below for picker in pickers], axis=0) / GRID
+    below = np.sum([picker.below for picker in pickers], axis=0)
     first = np.searchsorted(picked[0], np.arange(targets.first[-1] + 1))
     return Sorted(targets, histograms, layout.units_scale, below, picked, first)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk.measures import count_figures
-from sector_risk.streaming.counts import Counts, sum_of
+from sector_risk.streaming.counts import Counts
 from sector_risk.streaming.exact import Sorted
 from sector_risk.streaming.layout import Layout, Scale
 from sector_risk.streaming.quantiles import Histogram
@@ -29,15 +29,15 @@ class Moments:
     @classmethod
     def of(cls, sums: Array, n: int, scale: Scale) -> "Moments":
         """Moments from sums (R, 2) of the distance y from the centre, and of y^2."""
-        first, second = (sum_of(sums) / n).T
+        first, second = (sums / n).T
         variance = np.maximum(second - first**2, 0.0) * (n / max(n - 1, 1))
         return cls(scale.centre + first / scale.per_scale, np.sqrt(variance) / scale.per_scale)
 
 
 def histograms_of(counts: Counts, layout: Layout) -> list[Histogram]:
     """Histograms of units, then of the sector by month."""
-    rows = zip(counts.histogram, counts.extremes, strict=True)
-    return [Histogram.of(count, layout.bins, row, extremes) for row, (count, extremes) in enumerate(rows)]
+    rows = enumerate(zip(counts.histogram.astype(np.int64), counts.extremes, strict=True))
+    return [Histogram.of(count, layout.bins, row, extremes) for row, (count, extremes) in rows]
 
 
 def chances(counts: Counts, layout: Layout) -> Figures:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sector_risk.kernels.reduce import BALANCE
 from sector_risk.planned import Planned
 from sector_risk.summary import held_against
-from sector_risk.units import GROUPED, Units, places, sums_by, unit_positions, units_of
+from sector_risk.units import GROUPED, Units, places, unit_positions, units_of
 
 F64 = NDArray[np.float64]
 PILOT = 2_000
@@ -52,20 +52,12 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Which group of a kind each trust belongs to, (T,); `n` of them, and number `n` for trusts without one."""
-
-    of_trust: NDArray[np.int64]
-    n: int
-
-
-@dataclass(frozen=True)
 class Layout:
     """Everything that blocks are counted by (U units, T trusts, D drivers, E effects)."""
 
     pilot: xr.Dataset
     units: Units
-    groups: tuple[Group, ...]  # regions, types, systems
+    groups: NDArray[np.int64]  # (3, T) row of each trust's region, type and system; n_groups: it has none
     bins: Bins  # of units, then the sector at each month
     units_scale: Scale
     limits: F64  # (U, 2) below which plan and control total are missed
@@ -78,6 +70,11 @@ class Layout:
     def n_trusts(self) -> int:
         """Number of trusts."""
         return int(self.pilot.sizes["trust"])
+
+    @property
+    def n_groups(self) -> int:
+        """Number of regions, types and systems."""
+        return self.sector - self.n_trusts
 
     @property
     def sector(self) -> int:
@@ -98,7 +95,7 @@ def lay_out(planned: Planned, least_confidence: float, threads: int | None = Non
     return Layout(
         pilot=pilot,
         units=units,
-        groups=tuple(group_rows(pilot, units, level) for level in GROUPED),
+        groups=group_rows(pilot, units),
         bins=even_bins(*zip(*(extremes(rows) for rows in [*levels, pilot["sector_ytd"].values]), strict=True)),
         units_scale=joined(scales),
         limits=limits_of(pilot, units),
@@ -126,10 +123,13 @@ def even_bins(least: tuple[F64, ...], most: tuple[F64, ...]) -> Bins:
     return Bins(low - span, BINS / (3.0 * span))
 
 
-def group_rows(pilot: xr.Dataset, units: Units, level: str) -> Group:
-    """Return the groups of a level."""
-    names = units.unit[units.at(level)]
-    return Group(places(pilot[level].values.astype(str), names), len(names))
+def group_rows(pilot: xr.Dataset, units: Units) -> NDArray[np.int64]:
+    """Row of each trust's group of each kind, (3, T), counted from the first region; beyond the last: it has none."""
+    named, none = [units.unit[units.at(level)] for level in GROUPED], sum(len(units.at(level)) for level in GROUPED)
+    found = [places(pilot[level].values.astype(str), names) for level, names in zip(GROUPED, named, strict=True)]
+    starts = np.cumsum([0, *(len(names) for names in named)])
+    pairs = zip(found, named, starts, strict=False)
+    return np.array([np.where(place < len(names), start + place, none) for place, names, start in pairs])
 
 
 def limits_of(pilot: xr.Dataset, units: Units) -> F64:
@@ -142,5 +142,4 @@ def limits_of(pilot: xr.Dataset, units: Units) -> F64:
 
 def effects_of(contribution: NDArray[np.float32], support: NDArray[np.float32]) -> F64:
     """Effects on the sector, (effect, draw): each driver's contributions, then support."""
-    everywhere = np.zeros(len(support), np.int64)
-    return np.vstack([sums_by(rows, everywhere, 1) for rows in (*contribution, support)])
+    return np.vstack([rows.sum(axis=0, dtype=np.float64) for rows in (*contribution, support)])

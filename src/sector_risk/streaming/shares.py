@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sector_risk.streaming.counts import Counts, sum_of
+from sector_risk.streaming.counts import Counts
 from sector_risk.streaming.layout import Layout, Scale
 from sector_risk.summary import tail_size
 
@@ -26,14 +26,14 @@ def spread_shares(counts: Counts, layout: Layout) -> tuple[F64, F64]:
     The error is that of `allocate`, with distances from the first draws' means in place of those of all.
     """
     n, row, scale = int(counts.n_draws), layout.sector, member_scale(layout)
-    y = sum_of(np.append(counts.sums[: layout.n_trusts, 0], counts.effects[:, 0])) / n
-    s, s_square = sum_of(counts.sums[row]) / n
-    first, square, cube = sum_of(counts.products).T / n
+    y = np.append(counts.sums[: layout.n_trusts, 0], counts.effects[:, 0]) / n
+    s, s_square = counts.sums[row] / n
+    first, square, cube = counts.products.T / n
     variance = s_square - s**2
     if n == 1 or variance <= 0.0:
         return np.zeros(len(y)), np.full(len(y), 0.0 if n > 1 else np.nan)
     covariance = first - y * s
-    slope, fourth = covariance / variance, sum_of(counts.sector)[0, 1] / n
+    slope, fourth = covariance / variance, counts.sector[0, 1] / n
     squares = square - slope * cube + (0.5 * slope) ** 2 * fourth - (0.5 * covariance) ** 2
     per_sd = 1.0 / (np.sqrt(variance) * scale.per_scale)
     return covariance * per_sd * np.sqrt(n / (n - 1)), np.sqrt(squares.clip(0.0) / n) * per_sd
@@ -57,7 +57,7 @@ class Tail:
 def tail_shares(counts: Counts, layout: Layout, confidence: F64) -> tuple[F64, F64]:
     """Mean deficit of each member over the sector's worst draws, and its error, (M, confidence)."""
     n, scale = int(counts.n_draws), member_scale(layout)
-    tail = Tail(counts.tail_draws.astype(float), sum_of(counts.tail))
+    tail = Tail(counts.tail_draws.astype(float), counts.tail)
     found = [_of_tail(tail, int(k), n) for k in tail_size(n, confidence)]
     mean, error = (np.array(column).T / scale.per_scale[:, None] for column in zip(*found, strict=True))
     return -(scale.centre[:, None] + mean), error

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from sector_risk.engine import BLOCK_SIZE, default_threads
+from sector_risk.engine import PIECE, default_threads
 from sector_risk.planned import Planned
 from sector_risk.progress import Progress
 from sector_risk.streaming.counts import count
@@ -20,7 +20,7 @@ def summarise_stream(
     planned: Planned, asked: Summary, threads: int | None = None, progress: Progress | None = None
 ) -> xr.Dataset:
     """Simulate, count and label; where asked, simulate again for exact order statistics."""
-    threads = min(int(threads or default_threads()), -(-planned.run.n_draws // BLOCK_SIZE))
+    threads = min(int(threads or default_threads()), -(-planned.run.n_draws // PIECE))
     layout = lay_out(planned, float(np.min(asked.confidence)), threads)
     counts = count(planned, layout, threads, progress)
     if not asked.exact:
