@@ -129,7 +129,7 @@ class Sorted:
 
     def kept(self, row: int, last: int) -> int:
         """Draws in the bins looked for below a row's t-th."""
-        return sum(int(self.histograms[row].count[b]) for b in self.targets.bins[row][:last])
+        return int(self.histograms[row].inside(self.targets.bins[row][:last]).sum())
 
 
 def sort_bins(

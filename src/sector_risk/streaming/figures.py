@@ -36,7 +36,7 @@ class Moments:
 
 def histograms_of(counts: Counts, layout: Layout) -> list[Histogram]:
     """Histograms of units, then of the sector by month."""
-    rows = enumerate(zip(counts.histogram.astype(np.int64), counts.extremes, strict=True))
+    rows = enumerate(zip(counts.histogram, counts.extremes, strict=True))
     return [Histogram.of(count, layout.bins, row, extremes) for row, (count, extremes) in rows]
 
 

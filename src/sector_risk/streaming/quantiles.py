@@ -13,37 +13,47 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Histogram:
-    """Draws of one row by bin."""
+    """Draws of one row by bin, from the first bin that has any to the last."""
 
-    count: I64  # (bins,)
-    up_to: I64  # (bins,) draws in this bin and those before it
-    edge: F64  # (bins + 1,)
+    first: int  # number of that bin
+    count: I64  # (some bins,)
+    up_to: I64  # (some bins,) draws in this bin and those before it
+    edge: F64  # (some bins + 1,)
 
     @classmethod
-    def of(cls, count: I64, bins: Bins, row: int, extremes: F64) -> "Histogram":
+    def of(cls, count: NDArray[np.unsignedinteger], bins: Bins, row: int, extremes: F64) -> "Histogram":
         """Return the histogram of a row; its end bins reach to the least and the greatest value in them."""
-        edge = bins.low[row] + np.arange(BINS + 1) / bins.per_bin[row]
-        edge[0], edge[-1] = min(edge[0], extremes[0]), max(edge[-1], extremes[1])
-        return cls(count, count.cumsum(), edge)
+        used = np.flatnonzero(count)
+        first, last = int(used[0]), int(used[-1])
+        inside: I64 = count[first : last + 1].astype(np.int64)
+        edge = bins.low[row] + np.arange(first, last + 2) / bins.per_bin[row]
+        edge[0] = min(edge[0], extremes[0]) if first == 0 else edge[0]
+        edge[-1] = max(edge[-1], extremes[1]) if last == BINS - 1 else edge[-1]
+        return cls(first, inside, inside.cumsum(), edge)
 
     def bin_of_rank(self, rank: I64) -> I64:
-        """Bin of each rank, counted from 0."""
-        return np.searchsorted(self.up_to, rank, side="right")
+        """Number of the bin of each rank, counted from 0."""
+        return self.first + np.searchsorted(self.up_to, rank, side="right")
+
+    def inside(self, b: I64) -> I64:
+        """Draws in each bin."""
+        return self.count[b - self.first]
 
     def before(self, b: I64) -> I64:
         """Draws in bins before each bin."""
-        return self.up_to[b] - self.count[b]
+        return self.up_to[b - self.first] - self.inside(b)
 
     def order_statistic(self, rank: I64) -> tuple[F64, F64]:
         """Values of ranks, as if draws of a bin lay evenly in it, and the bins' widths: no value is further off."""
         b = self.bin_of_rank(rank)
-        width = self.edge[b + 1] - self.edge[b]
-        return self.edge[b] + width * (rank - self.before(b) + 0.5) / self.count[b], width
+        low, high = self.edge[b - self.first], self.edge[b - self.first + 1]
+        return low + (high - low) * (rank - self.before(b) + 0.5) / self.inside(b), high - low
 
     def tail(self, k: int) -> tuple[float, float, float]:
         """Mean of the k lowest, its error by the formula of `kernels.moments.tails`, and how far off it may be."""
-        b = int(self.bin_of_rank(np.array([k - 1]))[0])
-        taken = np.append(self.count[:b], k - int(self.before(np.array([b]))[0])).astype(float)
+        b = int(np.searchsorted(self.up_to, k - 1, side="right"))
+        taken = self.count[: b + 1].astype(float)
+        taken[-1] = k - (self.up_to[b] - self.count[b])
         width = np.diff(self.edge[: b + 2])
         middle = self.edge[: b + 1] + 0.5 * width
         part = taken[-1] / self.count[b]
