@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import cloudpickle
@@ -102,11 +102,11 @@ def traffic(client: Client, panel: object, n_draws: int, per_task: int) -> None:
 
 def sizes(plan: Planned) -> None:
     layout = lay_out(plan, 0.9, 2)
-    held, sent = Counts.empty(layout), replace(layout, pilot=layout.pilot.drop_dims("draw"))
+    held = Counts.empty(layout)
     row("KB of the plan, to each worker once", f"{len(cloudpickle.dumps(plan)) / 1e3:.0f}")
     row(
         "KB of the plan and where to count",
-        f"{len(cloudpickle.dumps((plan, sent))) / 1e3:.0f}",
+        f"{len(cloudpickle.dumps((plan, layout))) / 1e3:.0f}",
     )
     row("MB of counts, whatever the draws", f"{sum(getattr(held, f.name).nbytes for f in fields(held)) / 1e6:.1f}")
 

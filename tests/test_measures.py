@@ -12,7 +12,17 @@ from hand_made import hand_made
 from sector_risk import units as units_module
 from sector_risk.kernels.ranks import rank_block
 from sector_risk.kernels.select import worst_block
-from sector_risk.measures import SURE, deficit_counts, exceedance, rank_stability, worst_draws
+from sector_risk.measures import (
+    SURE,
+    Binned,
+    deficit_counts,
+    exceedance,
+    is_summary,
+    mean_effects,
+    rank_stability,
+    summary_faults,
+    worst_draws,
+)
 from sector_risk.units import position_of, units_of
 
 SECTOR = "Provider sector"
@@ -29,6 +39,12 @@ def counts(forecast):
 @pytest.fixture(scope="module")
 def ranks(forecast):
     return rank_stability(forecast)
+
+
+@pytest.fixture(scope="module")
+def summary(case):
+    """What is left of the draws of `forecast` where they are not kept."""
+    return sr.simulate(case, n_draws=2000, seed=5, keep="summary")
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +184,181 @@ def test_units_are_looked_for_once(forecast, monkeypatch):
 def test_thresholds_that_are_no_list_of_sums_are_refused(forecast, thresholds):
     with pytest.raises(sr.InputError, match="finite sums"):
         exceedance(forecast, SECTOR, thresholds)
+
+
+# Exceedance of a summary
+
+
+SEVERAL = [SECTOR, "Whole NHS", "London", "Acute", "SYN019", "SYN174"]
+
+
+def edges_of(summary, unit):
+    """The edges between two bins."""
+    one = summary.sel(unit=unit)
+    return one["bin_start"].item() + one["bin_width"].item() * np.arange(1, summary.sizes["bin"])
+
+
+@pytest.mark.parametrize("unit", SEVERAL)
+def test_at_edges_of_bins_a_summary_says_what_the_draws_say(forecast, summary, unit):
+    deficits = -edges_of(summary, unit) - GBP_5000
+    read, counted = exceedance(summary, unit, deficits), exceedance(forecast, unit, deficits)
+    np.testing.assert_array_equal(read["p_exceeding"], counted["p_exceeding"])
+    np.testing.assert_array_equal(read["p_exceeding_se"], counted["p_exceeding_se"])
+    assert not read["p_exceeding_bound"].any()
+    assert len(np.unique(read["p_exceeding"])) > 50
+
+
+@pytest.mark.parametrize("unit", SEVERAL)
+def test_between_edges_a_summary_keeps_its_bound(forecast, summary, unit):
+    position = position_of(forecast, unit, "test")
+    deficits = np.sort(np.random.default_rng(1).uniform(-position.max(), -position.min(), 500))
+    read, counted = exceedance(summary, unit, deficits), exceedance(forecast, unit, deficits)
+    off, bound = abs(read["p_exceeding"] - counted["p_exceeding"]).values, read["p_exceeding_bound"].values
+    assert (off <= bound + 1e-12).all()
+    assert (off > 0).any()
+    most = summary["histogram"].sel(unit=unit).max().item() / 2000
+    assert 0 < bound.max() <= most
+    p = read["p_exceeding"].values
+    np.testing.assert_allclose(read["p_exceeding_se"], np.sqrt(p * (1 - p) / 2000))
+    assert (np.diff(p[0]) <= 0).all()
+
+
+def test_a_summary_says_how_far_off_it_is_beside_a_heap_of_equal_draws(forecast, summary):
+    """Exactly on plan in half of the draws: within the heap's bin, it may be on either side."""
+    heap, times = np.unique(forecast["position"].sel(trust="SYN174"), return_counts=True)
+    at, share = float(heap[times.argmax()]), times.max() / 2000
+    assert share > 0.5
+    beside = -at - GBP_5000 + np.array([-1e-3, 1e-3])
+    read, counted = exceedance(summary, "SYN174", beside), exceedance(forecast, "SYN174", beside)
+    off = abs(read["p_exceeding"] - counted["p_exceeding"])
+    assert (off <= read["p_exceeding_bound"] + 1e-12).all()
+    assert off.max() > 0.45 * share
+
+
+def test_at_nought_a_summary_says_the_chance_of_a_deficit(summary):
+    read = exceedance(summary, summary["unit"].values, [0.0])
+    np.testing.assert_array_equal(read["p_exceeding"][:, 0], summary["p_deficit"])
+    assert not read["p_exceeding_bound"].any()
+
+
+def test_a_summary_has_the_names_and_the_order_of_draws(forecast, summary):
+    asked = ["Whole NHS", "SYN019", "London"], [500.0, -500.0, 1.0]
+    read, counted = exceedance(summary, *asked), exceedance(forecast, *asked)
+    assert set(read.data_vars) == {*counted.data_vars, "p_exceeding_bound"}
+    for name in counted.variables:
+        assert read[name].dims == counted[name].dims
+        assert read[name].attrs == counted[name].attrs
+    assert read["unit"].equals(counted["unit"])
+    assert read["threshold"].equals(counted["threshold"])
+    assert (abs(read["p_exceeding"] - counted["p_exceeding"]) <= read["p_exceeding_bound"] + 1e-12).all()
+    assert read.attrs == summary.attrs
+
+
+def test_the_thresholds_of_a_summary_are_round_and_cover_its_draws(forecast, summary):
+    read = exceedance(summary, [SECTOR, "London"])
+    at, p = read["threshold"].values, read["p_exceeding"].values
+    np.testing.assert_allclose(np.diff(at), at[1] - at[0])
+    assert (p[:, -1] == 0.0).all()
+    assert p[:, 0].max() == 1.0
+    assert not read["p_exceeding_bound"].isel(threshold=[0, -1]).any()
+    assert 40 <= len(at) <= 101
+    alike = exceedance(of_bins([-1.9, -1.1, 1.9]), "ZZ1")["threshold"].values
+    assert alike[0] <= -2.0
+    assert alike[-1] >= 2.0
+    assert len(alike) > 40
+
+
+def of_bins(draws, start=-4.0, width=2.0, bins=6):
+    """The summary of one unit, counted as the kernel does: what lies beyond goes to the end bins."""
+    place = np.clip(np.floor((np.array(draws) - start) / width), 0, bins - 1).astype(int)
+    variables = {
+        "histogram": (("unit", "bin"), np.bincount(place, minlength=bins)[None]),
+        "bin_start": ("unit", [start]),
+        "bin_width": ("unit", [width]),
+        "p_deficit": ("unit", [(np.array(draws) < -GBP_5000).mean()]),
+    }
+    return xr.Dataset(variables, {"unit": ["ZZ1"]}, {"n_draws": len(draws)})
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([-30.0, -4.0, -3.0, -2.0, -1.0, -0.0051, -0.005, 0.0, 0.5, 6.0, 7.9, 8.0, 40.0]), min_size=1
+    ),
+    st.lists(st.floats(-45.0, 45.0) | st.sampled_from([-4.0, -2.0, 0.0, 6.0, 8.0]), min_size=1, max_size=9),
+    st.sampled_from([-4.0, 2.0, -20.0]),
+)
+def test_no_draws_lie_further_off_than_the_bound(draws, positions, start):
+    """Also where all bins are on one side of nought, and beyond the bins."""
+    draws, deficits = np.array(draws), -np.array(positions) - GBP_5000
+    read = exceedance(of_bins(draws, start), "ZZ1", deficits)
+    true = np.array([(draws < -d - GBP_5000).mean() for d in deficits])
+    near = np.abs(positions - np.round(positions)) < 1e-6  # rounding may put a position on either side of a draw
+    on = np.isin(np.round(positions), draws) & near & ~np.isin(positions, [-2.0, 0.0, 6.0])
+    off = np.abs(read["p_exceeding"].values[0] - true)
+    assert (off <= read["p_exceeding_bound"].values[0] + 1e-12)[~on].all()
+
+
+def test_end_bins_are_open_and_say_so():
+    """Of eight draws two are below the bins and one above: nothing is known of where."""
+    summary = of_bins([-30.0, -5.0, -1.0, -1.0, 1.0, 3.0, 7.0, 40.0])
+    at = np.array([-25.0, -4.0, -3.0, -2.0, 6.0, 7.0, 8.0, 50.0])
+    read = exceedance(summary, "ZZ1", -at - GBP_5000)
+    np.testing.assert_allclose(read["p_exceeding"][0] * 8, [0, 0, 1, 2, 6, 7, 8, 8], atol=1e-9)
+    np.testing.assert_allclose(read["p_exceeding_bound"][0] * 8, [2, 2, 1, 0, 0, 1, 2, 2], atol=1e-9)
+
+
+def test_a_position_on_an_edge_but_for_rounding_is_on_it():
+    binned = Binned.of(of_bins([-1.0, 1.0, 1.0, 3.0]).isel(unit=0))
+    share, bound = binned.share_below(np.array([2.0 - 1e-13, 2.0, 2.0 + 1e-13, 2.0 + 1e-6]))
+    np.testing.assert_array_equal(share[:3], 0.75)
+    np.testing.assert_array_equal(bound[:3], 0.0)
+    assert bound[3] > 0.24
+
+
+def test_a_summary_of_several_units_may_be_a_selection_of_them(summary):
+    some = summary.sel(unit=["London", SECTOR])
+    assert exceedance(some, "London", [100.0]).equals(exceedance(summary, "London", [100.0]))
+
+
+def test_what_a_summary_has_lost_is_named(summary):
+    with pytest.raises(sr.InputError, match="variable is missing") as report:
+        exceedance(summary.drop_vars(["histogram", "bin_width"]))
+    assert [fault.variable for fault in report.value.faults] == ["histogram", "bin_width"]
+    with pytest.raises(sr.InputError, match=r"must be on \(unit, bin\)"):
+        exceedance(summary.sel(unit=SECTOR))
+    with pytest.raises(sr.InputError, match="selection of bins"):
+        exceedance(summary.isel(bin=slice(512)))
+    with pytest.raises(sr.InputError, match="Did you mean 'London'") as report:
+        exceedance(summary, ["Londn", SECTOR, "Akute"], [np.inf])
+    assert [fault.value for fault in report.value.faults][1:] == ["Londn", "Akute"]
+    twice = summary.sel(unit=["London", "London", SECTOR])
+    with pytest.raises(sr.InputError, match="several units have this name"):
+        exceedance(twice, "London")
+    assert exceedance(twice, SECTOR, [900.0]).equals(exceedance(summary, SECTOR, [900.0]))
+
+
+def test_a_summary_made_of_kept_draws_has_no_bins(forecast):
+    made = sr.summarise(forecast)
+    assert not is_summary(made)
+    with pytest.raises(sr.InputError, match="a summary, which has no draws"):
+        exceedance(made)
+
+
+def test_quantiles_that_are_not_there_are_named(summary):
+    (fault,) = summary_faults(summary, ["position_quantile"], [SECTOR], (0.05, 0.1, 0.5, 0.9))
+    assert fault.value == "0.1, 0.9"
+    assert "quantiles=(0.05, 0.1, 0.5, 0.9)" in fault.remedy
+
+
+def test_mean_effects_of_a_summary_are_those_of_the_waterfall(case):
+    """Of a few trusts: they leave the fund some support that the plan counts on."""
+    few = case.isel(trust=slice(5))
+    found = mean_effects(sr.simulate(few, n_draws=600, keep="summary"))
+    kept = sr.waterfall(sr.simulate(few, n_draws=600))["mean_effect"]
+    np.testing.assert_allclose(found, kept, atol=1e-4)
+    assert found["effect"].values.tolist() == kept["effect"].values.tolist()
+    assert found.sel(effect="support") < -1.0
 
 
 # Counts

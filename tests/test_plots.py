@@ -24,6 +24,12 @@ def summary(forecast):
     return sr.summarise(forecast)
 
 
+@pytest.fixture(scope="module")
+def streamed():
+    """What is left of the draws of `forecast` where they are not kept."""
+    return sr.simulate(sr.load_case("england-2018-19").isel(trust=slice(24)), n_draws=300, keep="summary")
+
+
 def test_most_at_risk_fall_furthest_below_plan_and_are_trusts(summary):
     worst = most_at_risk(summary, 5)
     assert set(worst.level.values) == {"trust"}
@@ -80,6 +86,101 @@ def test_pictures_are_drawn_on_the_axes_given(forecast):
     ax = page.subplots()
     assert plots.plot_fan(forecast, ax) is ax
     assert page.axes == [ax]
+
+
+# Of a summary
+
+
+def test_the_page_of_a_summary_shows_what_that_of_its_draws_does(forecast, streamed, tmp_path):
+    page = plots.plot_forecast(streamed, tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+    titles, of_draws = ([ax.get_title(loc="left") for ax in one.axes] for one in (page, plots.plot_forecast(forecast)))
+    assert titles == of_draws
+    assert "24 trusts, 300 draws, seed 0." in page.texts[0].get_text()
+
+
+def test_the_fan_of_a_summary_is_that_of_its_draws(forecast, streamed):
+    ax = plots.plot_fan(streamed)
+    median, plan = (line.get_ydata() for line in ax.lines[:2])
+    ranked = np.sort(forecast.sector_ytd, axis=1)
+    bound = streamed.sector_ytd_quantile_bound.sel(quantile=0.5)
+    assert (abs(median - ranked[:, 149]) <= bound + 1e-9).all()
+    np.testing.assert_allclose(plan, forecast.sector_plan_ytd)
+    wide, narrow = (band.get_paths()[0].vertices for band in ax.collections[:2])
+    at_end = wide[wide[:, 0] == 12, 1]
+    np.testing.assert_allclose([at_end.min(), at_end.max()], ranked[-1, [14, 284]], atol=bound.max().item())
+    assert np.ptp(narrow[:, 1]) < np.ptp(wide[:, 1])
+    labels, of_draws = ([text.get_text() for text in one.texts] for one in (ax, plots.plot_fan(forecast)))
+    assert [label.split()[0] for label in labels] == [label.split()[0] for label in of_draws]
+
+
+def test_the_waterfall_of_a_summary_is_that_of_its_draws(forecast, streamed):
+    bars, of_draws = (plots.plot_waterfall(one).patches for one in (streamed, forecast))
+    for end in ("get_x", "get_width", "get_y"):
+        found, expected = ([getattr(bar, end)() for bar in some] for some in (bars, of_draws))
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_the_league_of_a_summary_is_that_of_its_draws(forecast, streamed):
+    of_summary, of_draws = (plots.plot_league(one, count=5) for one in (streamed, forecast))
+    for label, expected in zip(of_summary.get_yticklabels(), of_draws.get_yticklabels(), strict=True):
+        assert label.get_text() == expected.get_text()
+    for line, expected in zip(of_summary.lines[:2], of_draws.lines[:2], strict=True):
+        np.testing.assert_allclose(line.get_xdata(), expected.get_xdata(), atol=1e-5)
+
+
+def test_measures_that_a_summary_holds_are_drawn_of_it(forecast, streamed):
+    counts, of_draws = plots.plot_deficit_counts(streamed), plots.plot_deficit_counts(sr.deficit_counts(forecast))
+    assert counts.get_title(loc="left") == of_draws.get_title(loc="left")
+    np.testing.assert_array_equal(counts.lines[0].get_data(), of_draws.lines[0].get_data())
+    shares, of_draws = plots.plot_shares(streamed), plots.plot_shares(sr.allocate(forecast))
+    widths, expected = ([bar.get_width() for bar in ax.patches] for ax in (shares, of_draws))
+    np.testing.assert_allclose(widths, expected, atol=0.01)
+    assert any("Provider sector." in text.get_text() for text in shares.texts)
+    curve = plots.plot_exceedance(sr.exceedance(streamed))
+    assert "has a chance of" in curve.get_title(loc="left")
+
+
+def test_the_histogram_of_a_summary_is_plotted_over_money(forecast, streamed):
+    sector = streamed["histogram"].sel(unit="Provider sector")
+    ax = Figure().subplots()
+    (line,) = sector.plot(x="bin_middle", ax=ax)
+    middle, count = line.get_data()
+    width = streamed["bin_width"].sel(unit="Provider sector").item()
+    assert abs((middle * count).sum() / 300 - forecast.sector_position.mean()) < width / 2
+    np.testing.assert_allclose(np.diff(middle), width)
+    assert "year-end position" in ax.get_xlabel()
+    assert "GBP" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize("plot", [plots.plot_forecast, plots.plot_fan, plots.plot_league, plots.plot_deficit_counts])
+def test_bands_that_a_summary_does_not_have_are_not_drawn(plot, streamed):
+    with pytest.raises(sr.InputError, match=r"some that are shown are missing .* Ask for quantiles=\(0.05, "):
+        plot(streamed.isel(quantile=[1, 2]))
+
+
+@pytest.mark.parametrize("plot", [plots.plot_forecast, plots.plot_league])
+def test_bands_that_the_summary_of_draws_does_not_have_are_not_drawn(plot, forecast):
+    with pytest.raises(sr.InputError, match="some that are shown are missing"):
+        plot(forecast, summary=sr.summarise(forecast, quantiles=(0.1, 0.5, 0.9)))
+
+
+def test_the_league_says_how_large_its_tail_is(streamed):
+    ax = plots.plot_league(streamed.sel(confidence=[0.99]))
+    assert any(text.get_text().startswith("By the worst 1% of draws.") for text in ax.texts)
+
+
+def test_what_a_summary_does_not_show_is_refused(streamed):
+    with pytest.raises(sr.InputError, match="a summary, which has no draws"):
+        plots.plot_balance(streamed)
+    for plot in (plots.plot_exceedance, plots.plot_tornado):
+        with pytest.raises(sr.InputError, match=r"variable is missing .* Give what \w+ gave"):
+            plot(streamed)
+    for plot in (plots.plot_fan, plots.plot_waterfall, plots.plot_shares):
+        with pytest.raises(sr.InputError, match="no unit has this name"):
+            plot(streamed.sel(unit=["London"]))
+    with pytest.raises(sr.InputError, match=r"must be on \(unit\)"):
+        plots.plot_waterfall(streamed.sel(unit="Provider sector"))
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,20 @@
-"""What a panel says of the year so far: kinds and values of reports, and the run rate's walk at their months."""
+"""What a panel says of the year so far, and the page of text that a forecast makes, of draws or of a summary."""
+
+import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from rich.console import Console
 
 import sector_risk as sr
 from sector_risk import Assumptions
 from sector_risk.kernels.particles import ADVERSE, FAVOURABLE, HELD, ON_PLAN, REVISED
 from sector_risk.panel import check_panel
 from sector_risk.prepare import prepare
+from sector_risk.report_text import headline, report
 from sector_risk.reports import last_month, reports_of, walk
 
 NAN, NONE = np.nan, -1
@@ -140,3 +145,78 @@ def test_walk_has_the_covariance_of_running_totals_of_persistent_shocks(months, 
     assert not cholesky[size:].any()
     assert not back[:, size:].any()
     assert not back[max(months) + 1 :].any()  # months after the last report are not its cause
+
+
+# The page of text
+
+
+@pytest.fixture(scope="module")
+def streamed(case):
+    """What is left of the draws of `forecast` where they are not kept."""
+    return sr.simulate(case, n_draws=2000, seed=5, keep="summary")
+
+
+def lines_of(parts):
+    console = Console(width=100, record=True, file=io.StringIO())
+    for part in parts:
+        console.print(part, markup=False, highlight=False)
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def figures_of(line):
+    """The numbers of a line."""
+    return [float(part.replace(",", "")) for part in re.findall(r"-?[\d,]*\d(?:\.\d+)?", line)]
+
+
+def test_the_page_of_a_summary_says_what_that_of_its_draws_does(forecast, streamed):
+    """Line by line, to the last digit shown; less what only draws can say."""
+    page, of_draws = lines_of(report(streamed, streamed)), lines_of(report(forecast, sr.summarise(forecast)))
+    only_draws = [i for i, line in enumerate(of_draws) if line.startswith("Exactly on plan")]
+    assert len(only_draws) == 1
+    assert len(page) <= len(of_draws)
+    for start in (
+        "Provider sector: plan",
+        "Whole NHS: ",
+        "London ",
+        "South West ",
+        "Expected ",
+        "SYN019",
+        "227 trusts",
+    ):
+        (found,), (expected,) = ([line for line in some if line.startswith(start)] for some in (page, of_draws))
+        np.testing.assert_allclose(figures_of(found), figures_of(expected), atol=1.0)
+    assert page[:4] == of_draws[:4]
+    assert page[-4:] == of_draws[-4:]
+
+
+def test_the_page_of_a_summary_leads_from_plan_to_expected_and_leaves_ranges_of_effects_open(forecast, streamed):
+    page = lines_of(report(streamed, streamed))
+    (savings,) = (line for line in page if line.startswith("  Recurrent savings"))
+    mean = forecast["contribution"].sel(driver="efficiency_recurrent").sum("trust").mean().item()
+    assert savings.split()[2:] == [f"{mean:,.0f}", "–", "–"]
+    start = page.index(next(line for line in page if line.startswith("Plan, after support")))
+    steps = [figures_of(line)[0] for line in page[start : start + 9]]
+    expected = figures_of(next(line for line in page if line.startswith("Expected ")))[0]
+    assert abs(sum(steps) - expected) <= 5  # nine figures, each rounded
+
+
+def test_the_headline_of_a_summary_counts_trusts_and_claims_no_more(forecast, streamed):
+    said = headline(streamed, streamed)
+    assert len(said) == 3
+    assert said[-1].endswith(").")
+    of_draws = headline(forecast, sr.summarise(forecast))[2]
+    assert of_draws.startswith(said[-1].removesuffix("."))
+
+
+def test_the_page_of_a_summary_of_few_draws_says_so(case):
+    few = sr.simulate(case.isel(trust=slice(5)), n_draws=300, keep="summary")
+    page = lines_of(report(few, few))
+    assert "Only 300 draws: too few for ranges and chances; ask for 1,000 or more." in page
+    assert not any(line.startswith("Whole NHS") for line in page)
+
+
+def test_the_page_refuses_a_summary_that_lacks_what_it_shows(streamed):
+    with pytest.raises(sr.InputError, match=r"Ask for quantiles=\(0.05, 0.95\)"):
+        report(streamed.isel(quantile=[1, 2]), streamed)
+    with pytest.raises(sr.InputError, match="variable is missing"):
+        report(streamed.drop_vars("contribution_mean"), streamed)

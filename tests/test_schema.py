@@ -2,13 +2,18 @@
 
 import pytest
 
+import sector_risk as sr
 from sector_risk.faults import Fault, InputError, as_sentence, nearest, raise_if_any
 from sector_risk.panel.columns import NAMES, Column, recognise
 from sector_risk.schema import (
+    ERROR,
+    OF_SECTOR,
     PANEL,
     REGION_LABELS,
     REGIONS,
+    STREAMED,
     SUBTYPE_LABELS,
+    SUMMARY,
     TRUST_SUBTYPES,
     TRUST_TYPES,
     TYPE_LABELS,
@@ -24,6 +29,57 @@ def test_every_spec_is_complete(spec):
     assert spec.low <= spec.high
     assert bool(spec.unit) == (spec.kind != "text")
     assert bool(spec.sign) == (spec.kind == "float")
+
+
+@pytest.fixture(scope="module")
+def streamed():
+    return sr.simulate(sr.load_case("england-2018-19").isel(trust=slice(6)), n_draws=50, keep="summary")
+
+
+def test_no_two_variables_of_a_summary_say_the_same(streamed):
+    said = [streamed[name].attrs["long_name"] for name in streamed.variables]
+    assert len(set(said)) == len(said)
+
+
+def test_errors_and_bounds_say_of_what(streamed):
+    for name in map(str, streamed.variables):
+        if name.endswith("_se"):
+            assert streamed[name].attrs["long_name"].startswith(ERROR)
+        if name.endswith(("_se", "_bound")):
+            assert name.rpartition("_")[0] in streamed
+            assert len(streamed[name].attrs["long_name"].split()) > 7
+        if name.endswith("_bound"):
+            assert "read off bins" in streamed[name].attrs["long_name"]
+
+
+def test_money_of_a_summary_that_may_have_either_sign_says_which_is_which(streamed):
+    spreads = ("_se", "_bound", "_width", "sd")
+    money = [n for n in map(str, streamed.variables) if streamed[n].attrs.get("units") == "GBP million"]
+    signed = [name for name in money if not name.endswith(spreads)]
+    assert {"sector_ytd_quantile", "mean", "tail_value_at_risk_share"} <= set(signed)
+    assert all(
+        "positive" in streamed[name].attrs["sign"] or "negative" in streamed[name].attrs["sign"] for name in signed
+    )
+
+
+def test_what_a_summary_says_of_the_sector_names_it(streamed):
+    for name in ("sd_share", "tail_value_at_risk_share", "sd_by_effect", "tail_value_at_risk_by_effect"):
+        assert "provider sector" in streamed[name].attrs["long_name"]
+        assert streamed[name].dims == OF_SECTOR[name].dims
+
+
+def test_variables_of_a_summary_have_the_dimensions_of_their_specs(streamed):
+    for name, spec in {**SUMMARY, **STREAMED}.items():
+        assert streamed[name].dims == spec.dims, name
+
+
+def test_bins_are_labelled_with_money(streamed):
+    middle, start, width = (streamed[name] for name in ("bin_middle", "bin_start", "bin_width"))
+    assert (abs(middle.isel(bin=0) - (start + width / 2)) < 1e-9).all()
+    assert (abs(middle.isel(bin=-1) - (start + 1023.5 * width)) < 1e-9).all()
+    sector = streamed["histogram"].sel(unit="Provider sector").swap_dims(bin="bin_middle")
+    position = streamed["mean"].sel(unit="Provider sector").item()
+    assert sector.sel(bin_middle=slice(position - 1000, position + 1000)).sum() == 50
 
 
 def test_no_alias_names_two_variables():

@@ -1,7 +1,11 @@
-"""How bad it can get: chances of deficits beyond a sum, of many trusts at once, and who is always among the worst."""
+"""How bad it can get: chances of deficits beyond a sum, of many trusts at once, and who is always among the worst.
 
-from collections.abc import Iterator, Mapping, Sequence
+Chances beyond a sum are read off a summary of draws that were not kept, too, and what a summary must have is said here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from math import ceil, floor, log10
 from types import MappingProxyType
 from typing import Any
@@ -12,15 +16,36 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from sector_risk.engine import default_threads
-from sector_risk.faults import Fault
+from sector_risk.faults import Fault, as_sentence, nearest, raise_if_any
 from sector_risk.kernels.moments import MEAN, SD, count_below, moments
 from sector_risk.kernels.ranks import rank_block
 from sector_risk.kernels.reduce import BALANCE
-from sector_risk.schema import DEFICIT_SIGN, ERROR, FORECAST, MONEY, SUMMARY, VariableSpec, described
+from sector_risk.schema import (
+    DEFICIT_SIGN,
+    FORECAST,
+    MONEY,
+    STREAMED,
+    SUMMARY,
+    VariableSpec,
+    bound_of,
+    described,
+    with_error,
+)
 from sector_risk.summary import binomial_se, by_row, mean_se, quantile_faults, tail_size, wanted_ranks, widening
-from sector_risk.units import SECTOR, check_forecast, draws_last, numbers, positions_of
+from sector_risk.units import BALANCED, SECTOR, check_forecast, draws_last, numbers, positions_of
 
-__all__ = ["SURE", "deficit_counts", "exceedance", "rank_stability", "tail_of", "worst_draws", "worst_first"]
+__all__ = [
+    "SURE",
+    "deficit_counts",
+    "exceedance",
+    "is_summary",
+    "mean_effects",
+    "rank_stability",
+    "summary_faults",
+    "tail_of",
+    "worst_draws",
+    "worst_first",
+]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -32,35 +57,37 @@ POINTS = 101
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 EVENTS = ("deficit", "missing_plan", "missing_control_total")
 NEEDED = ("position", "sector_position", "nhs_position")
+NEEDED_OF_SUMMARY = ("histogram", "bin_start", "bin_width", "p_deficit")
 NEEDED_BY_COUNTS = ("position", "position_before_support", "sector_position", "plan", "control_total")
 NEEDED_BY_RANKS = ("position", "sector_position")
 DRAWS = 4096
 """Draws that a thread ranks at a time."""
+TINY = 1e-9
+"""Part of a bin by which a position that is meant to be its edge may be off it in floating point."""
 LABELS = ("trust", "name", "region", "trust_type", "system")
 _BY_THRESHOLD, _BY_COUNT, _BY_EVENT, _TRUST = ("unit", "threshold"), ("event", "count"), ("event",), ("trust",)
 _BY_QUANTILE = ("event", "quantile")
 
 _MEASURES = (
-    VariableSpec("p_exceeding", _BY_THRESHOLD, "1", "probability of a deficit worse than the threshold"),
-    VariableSpec("p_exceeding_se", _BY_THRESHOLD, "1", ERROR + "the probability"),
+    *with_error("p_exceeding", _BY_THRESHOLD, "1", "probability of a deficit worse than the threshold"),
+    bound_of("p_exceeding", _BY_THRESHOLD, "1", "probability of a deficit worse than the threshold"),
     VariableSpec("threshold", ("threshold",), MONEY, "year-end deficit", sign=DEFICIT_SIGN),
-    VariableSpec("p_at_least", _BY_COUNT, "1", "probability that so many trusts or more have the event"),
-    VariableSpec("p_at_least_se", _BY_COUNT, "1", ERROR + "the probability"),
-    VariableSpec("count_mean", _BY_EVENT, "1", "expected number of trusts that have the event"),
-    VariableSpec("count_mean_se", _BY_EVENT, "1", ERROR + "the expected number"),
-    VariableSpec("count_quantile", _BY_QUANTILE, "1", "quantile of the number of trusts that have the event"),
-    VariableSpec("count_quantile_se", _BY_QUANTILE, "1", ERROR + "the quantile"),
-    VariableSpec("event", _BY_EVENT, "", "deficit, or missing plan or control total", kind="text"),
+    *with_error("p_at_least", _BY_COUNT, "1", "probability that so many trusts or more have the event at once"),
+    *with_error("count_mean", _BY_EVENT, "1", "expected number of trusts that have the event"),
+    *with_error("count_quantile", _BY_QUANTILE, "1", "quantile of the number of trusts that have the event"),
+    VariableSpec(
+        "event",
+        _BY_EVENT,
+        "",
+        "what trusts end the year with: a deficit, or less than plan or control total",
+        kind="text",
+    ),
     VariableSpec("count", ("count",), "1", "number of trusts"),
-    VariableSpec("p_among_worst", _TRUST, "1", "probability of being among the worst positions of a draw"),
-    VariableSpec("p_among_worst_se", _TRUST, "1", ERROR + "the probability"),
-    VariableSpec("expected_rank", _TRUST, "1", "expected rank of the position, 1 the worst of a draw"),
-    VariableSpec("expected_rank_se", _TRUST, "1", ERROR + "the expected rank"),
+    *with_error("p_among_worst", _TRUST, "1", "probability of being among the worst positions of a draw"),
+    *with_error("expected_rank", _TRUST, "1", "expected rank of the position, 1 the worst of a draw"),
     VariableSpec("rank_sd", _TRUST, "1", "standard deviation of the rank over draws"),
-    VariableSpec("expected_overlap", (), "1", "expected share of the list that is among the worst of a draw"),
-    VariableSpec("expected_overlap_se", (), "1", ERROR + "the expected share"),
-    VariableSpec("sure", (), "1", f"number of trusts among the worst in {SURE:.0%} of draws or more"),
-    VariableSpec("sure_se", (), "1", ERROR + "the number of trusts"),
+    *with_error("expected_overlap", (), "1", "expected share of the list that is among the worst of a draw"),
+    *with_error("sure", (), "1", f"number of trusts among the worst in {SURE:.0%} of draws or more"),
 )
 SPECS: Mapping[str, VariableSpec] = MappingProxyType(
     {spec.name: spec for spec in _MEASURES}
@@ -68,6 +95,8 @@ SPECS: Mapping[str, VariableSpec] = MappingProxyType(
     | {name: FORECAST[name] for name in LABELS}
 )
 """What is said of every variable that is returned."""
+OF_SUMMARY: Mapping[str, VariableSpec] = MappingProxyType({**FORECAST, **SPECS, **SUMMARY, **STREAMED})
+"""What a summary of draws that were not kept has."""
 
 
 def exceedance(
@@ -78,7 +107,7 @@ def exceedance(
     Parameters
     ----------
     forecast : Dataset
-        From `simulate`, `condition` or `open_forecast`, n draws.
+        From `simulate`, `condition` or `open_forecast`, n draws; or the summary of `simulate(..., keep="summary")`.
     unit : str or sequence of str
         Trusts' codes, regions, types, systems, "Provider sector" or "Whole NHS".
     thresholds : sequence of float, optional
@@ -91,33 +120,42 @@ def exceedance(
         GBP 5,000 or more (at threshold 0 it is `p_deficit` of `summarise`), and its error `p_exceeding_se`,
         sqrt(p (1 - p) / n). The unit's dimension stays where there is one unit.
 
+        Of a summary p is read off its histogram, and `p_exceeding_bound` says how far it may be from that share. With
+        the unit's position t at the threshold a part f of the way from where its bin begins (a draw there is in the
+        bin) to where it ends, and c draws in the bin,
+
+            p = (draws in bins below + f c) / n,    bound = max(f, 1 - f) c / n
+
+        and the bound is nought where t is an edge of two bins, or the threshold is 0 (which cuts its bin in two). The
+        first and the last bin take what lies beyond: their outer ends are no edges, and beyond them the bound is c / n.
+
         Errors take draws as independent: where they come in parameter sets (`simulate_with_parameters`), they are too
         small, for the draws of a set share its parameters.
 
     Raises
     ------
     InputError
-        If the forecast is not whole (see `summarise`), a unit is not known, or thresholds are not finite.
+        If the forecast is not whole (see `summarise`), the summary has lost units, bins or variables, a unit is not
+        known, or thresholds are not finite.
 
     Examples
     --------
     >>> import sector_risk as sr
-    >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=400)
-    >>> curve = exceedance(forecast, ["London", "Provider sector"], thresholds=[-1000, 0, 500])
+    >>> panel = sr.load_case("england-2018-19")
+    >>> curve = exceedance(sr.simulate(panel, n_draws=2_000), ["London", "Provider sector"], thresholds=[-1000, 0, 500])
     >>> curve["p_exceeding"].dims, curve["unit"].values.tolist()
     (('unit', 'threshold'), ['London', 'Provider sector'])
     >>> bool((curve["p_exceeding"].diff("threshold") <= 0).all())
     True
+    >>> summary = sr.simulate(panel, n_draws=2_000, keep="summary")
+    >>> read_off = exceedance(summary, ["London", "Provider sector"], thresholds=[-1000, 0, 500])
+    >>> bool((abs(read_off["p_exceeding"] - curve["p_exceeding"]) <= read_off["p_exceeding_bound"]).all())
+    True
     """
     names = [str(name) for name in np.atleast_1d(np.asarray(unit, object))]
-    check_forecast(forecast, NEEDED, also=[*_threshold_faults(thresholds), *_name_faults(names)])
-    positions = positions_of(forecast, names, "exceedance")
-    deficits = _covering(positions) if thresholds is None else numbers(thresholds)
-    p = np.array([_share_beyond(position, deficits) for position in positions])
-    found: Variables = {
-        "p_exceeding": (_BY_THRESHOLD, p),
-        "p_exceeding_se": (_BY_THRESHOLD, binomial_se(p, forecast.sizes["draw"])),
-    }
+    faults = [*_threshold_faults(thresholds), *_name_faults(names)]
+    look = _read_off_bins if is_summary(forecast) else _count_beyond
+    found, deficits = look(forecast, names, thresholds, faults)
     return _described(found, {"unit": np.array(names, object), "threshold": deficits}, forecast)
 
 
@@ -290,6 +328,156 @@ def worst_first(position: Array) -> NDArray[np.int64]:
 def tail_of(order: NDArray[np.int64], confidence: float) -> NDArray[np.int64]:
     """Return the worst ceil((1 - confidence) n) of n draws that are in order, the worst first; ascending."""
     return np.sort(order[: int(tail_size(len(order), confidence))])
+
+
+def is_summary(result: xr.Dataset) -> bool:
+    """Whether it is the summary of draws that were not kept: it has what only such a summary has.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> panel = sr.load_case("england-2018-19")
+    >>> kept = sr.simulate(panel, n_draws=10)
+    >>> is_summary(kept), is_summary(sr.summarise(kept)), is_summary(sr.simulate(panel, n_draws=10, keep="summary"))
+    (False, False, True)
+    """
+    return not STREAMED.keys().isdisjoint(map(str, result.variables))
+
+
+def summary_faults(
+    summary: xr.Dataset, needed: Iterable[str], units: Iterable[str] = (), quantiles: Iterable[float] = ()
+) -> list[Fault]:
+    """Return a fault for each variable, unit and quantile that is needed of a summary and is not there.
+
+    Examples
+    --------
+    >>> [f"{fault.variable}: {fault.rule}" for fault in summary_faults(xr.Dataset(), ["mean", "plan"])]
+    ['mean: variable is missing', 'plan: variable is missing']
+    """
+    return [*_lost_faults(summary, needed)] or [*_unit_faults(summary, units), *_level_faults(summary, quantiles)]
+
+
+def mean_effects(summary: xr.Dataset) -> xr.DataArray:
+    """Mean effects that lead the provider sector from its plan to its expected year end, from a summary of its draws.
+
+    They are `mean_effect` of `waterfall`, (effect,), GBP million: drivers, and support above or below what the plan
+    counts on.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> panel = sr.load_case("england-2018-19")
+    >>> effects = mean_effects(sr.simulate(panel, n_draws=400, keep="summary"))
+    >>> kept = sr.waterfall(sr.simulate(panel, n_draws=400))["mean_effect"]
+    >>> bool((abs(effects - kept) < 0.001).all())
+    True
+    """
+    drivers = summary["contribution_mean"].sum("trust").values
+    change = summary["mean"].sel(unit=SECTOR).item() - summary["sector_plan_ytd"].values[-1]
+    values = np.append(drivers, change - drivers.sum())
+    return xr.DataArray(values, {"effect": summary["effect"].values}, ["effect"])
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Draws of a unit below some positions: as counted, but for the first and the last, which end what is open."""
+
+    at: F64  # (K,) ascending
+    below: F64  # (K,)
+
+    @classmethod
+    def of(cls, unit: xr.Dataset) -> "Binned":
+        """Take edges of the histogram of one unit, and the position at which a deficit begins."""
+        count, start, width = unit["histogram"].values, float(unit["bin_start"]), float(unit["bin_width"])
+        edge, below, n = start + width * np.arange(1, len(count)), count.cumsum()[:-1], int(count.sum())
+        apart = np.abs(edge - BALANCED) > TINY * width
+        at, below = np.append(edge[apart], BALANCED), np.append(below[apart], np.rint(n * float(unit["p_deficit"])))
+        order = np.argsort(at)
+        ends = min(start, at.min() - width), max(start + width * len(count), at.max() + width)
+        return cls(np.array([ends[0], *at[order], ends[1]]), np.array([0.0, *below[order], n]))
+
+    def share_below(self, position: F64) -> tuple[F64, F64]:
+        """Share of draws below positions, as if they lay evenly between those that are known; and its bound."""
+        last = len(self.at) - 2
+        i = np.clip(np.searchsorted(self.at, position, side="right") - 1, 0, last)
+        part = ((position - self.at[i]) / (self.at[i + 1] - self.at[i])).clip(0.0, 1.0)
+        part = np.where(np.abs(part - np.rint(part)) < TINY, np.rint(part), part)
+        between = self.below[i + 1] - self.below[i]
+        known = ((part == 0.0) & (i > 0)) | ((part == 1.0) & (i < last))
+        off = np.where(known, 0.0, np.maximum(part, 1.0 - part) * between)
+        return (self.below[i] + part * between) / self.below[-1], off / self.below[-1]
+
+
+def _count_beyond(
+    forecast: xr.Dataset, names: list[str], thresholds: Sequence[float] | None, faults: list[Fault]
+) -> tuple[Variables, F64]:
+    """Variables of `exceedance` from draws, and the thresholds."""
+    check_forecast(forecast, NEEDED, also=faults)
+    positions = positions_of(forecast, names, "exceedance")
+    deficits = _covering(positions) if thresholds is None else numbers(thresholds)
+    p = np.array([_share_beyond(position, deficits) for position in positions])
+    error = binomial_se(p, forecast.sizes["draw"])
+    return {"p_exceeding": (_BY_THRESHOLD, p), "p_exceeding_se": (_BY_THRESHOLD, error)}, deficits
+
+
+def _read_off_bins(
+    summary: xr.Dataset, names: list[str], thresholds: Sequence[float] | None, faults: list[Fault]
+) -> tuple[Variables, F64]:
+    """Variables of `exceedance` from histograms, and the thresholds."""
+    raise_if_any([*faults, *summary_faults(summary, NEEDED_OF_SUMMARY, names)])
+    raise_if_any(_bin_faults(summary))
+    units = [summary[[*NEEDED_OF_SUMMARY]].sel(unit=name).transpose("bin") for name in names]
+    deficits = _covering(np.array([_reach(unit) for unit in units])) if thresholds is None else numbers(thresholds)
+    read = np.array([Binned.of(unit).share_below(-(deficits + float(BALANCE))) for unit in units])
+    p, bound = read[:, 0], read[:, 1]
+    found: Variables = {
+        "p_exceeding": (_BY_THRESHOLD, p),
+        "p_exceeding_se": (_BY_THRESHOLD, binomial_se(p, int(units[0]["histogram"].sum()))),
+        "p_exceeding_bound": (_BY_THRESHOLD, bound),
+    }
+    return found, deficits
+
+
+def _reach(unit: xr.Dataset) -> tuple[float, float]:
+    """Where the first bin of a unit that has draws begins, and the last ends."""
+    filled, start, width = np.flatnonzero(unit["histogram"].values), float(unit["bin_start"]), float(unit["bin_width"])
+    return start + width * filled[0], start + width * (filled[-1] + 1)
+
+
+def _lost_faults(summary: xr.Dataset, needed: Iterable[str]) -> Iterator[Fault]:
+    remedy = "Give the whole summary, as simulate(keep='summary') made it."
+    for name in needed:
+        wanted = OF_SUMMARY[name].dims
+        if name not in summary:
+            yield Fault("summary", "variable is missing", name, remedy, variable=name)
+        elif set(summary[name].dims) != set(wanted):
+            dims = ", ".join(map(str, summary[name].dims))
+            yield Fault("summary", f"must be on ({', '.join(wanted)})", f"({dims})", remedy, variable=name)
+
+
+def _unit_faults(summary: xr.Dataset, names: Iterable[str]) -> Iterator[Fault]:
+    known = summary["unit"].values.astype(str).tolist() if "unit" in summary else []
+    for name in names:
+        if known.count(name) > 1:
+            yield Fault("summary", "several units have this name", name, "Rename all but one of them.", variable="unit")
+        if name not in known:
+            yield Fault("summary", "no unit has this name", name, as_sentence(nearest(name, known)), variable="unit")
+
+
+def _level_faults(summary: xr.Dataset, quantiles: Iterable[float]) -> Iterator[Fault]:
+    asked = [*quantiles]
+    lost = [f"{level:g}" for level in asked if not np.isclose(summary["quantile"].values, level).any()]
+    if lost:
+        remedy = f"Ask for quantiles=({', '.join(f'{level:g}' for level in asked)})."
+        yield Fault("quantiles", "some that are shown are missing", ", ".join(lost), remedy)
+
+
+def _bin_faults(summary: xr.Dataset) -> Iterator[Fault]:
+    """Yield a fault if bins were taken out: what is left does not hold all draws."""
+    held, n = summary["histogram"].sum("bin").values, summary.attrs.get("n_draws")
+    if n is not None and (held != n).any():
+        remedy = "Give the whole summary, and select from the result."
+        yield Fault("summary", "does not hold all draws: is it a selection of bins?", "", remedy, variable="histogram")
 
 
 def _described(found: Variables, labels: Mapping[str, Any], forecast: xr.Dataset) -> xr.Dataset:

@@ -28,6 +28,15 @@ def reporter(progress: bool | Progress, line: Callable[[int, int], str]) -> Prog
     return partial(show, line) if progress else None
 
 
+def half_of(progress: Progress | None, half: int) -> Progress | None:
+    """Return what tells of the first (0) or the second (1) half of work as of the whole.
+
+    >>> half_of(print, 1)(2, 4)
+    6 8
+    """
+    return None if progress is None else lambda done, total: progress(half * total + done, 2 * total)
+
+
 def show(line: Callable[[int, int], str], done: int, total: int) -> None:
     """Show a line in the place of the one before; end it when all is done."""
     print(f"\r{line(done, total)}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """A forecast as a page of text: the answer first, then why, where, and how sure.
 
-Nothing is computed here beyond adding up and rounding; every figure comes from `simulate` and `summarise`.
+Nothing is computed here beyond adding up and rounding; every figure comes from `simulate` and `summarise`. What a
+summary of draws that were not kept does not say is left out.
 Sector figures are GBP million without decimals, trusts have one, and a chance of nought is never claimed.
 """
 
@@ -19,8 +20,11 @@ from rich.text import Text
 
 from sector_risk.chances import error_note, evidence_notes, few_draws, held_support, probability
 from sector_risk.effects import waterfall
+from sector_risk.faults import raise_if_any
 from sector_risk.kernels.reduce import BALANCE
+from sector_risk.measures import is_summary, mean_effects, summary_faults
 from sector_risk.readings import (
+    NO_FIGURE,
     counted_draws,
     data_notes,
     effect_label,
@@ -33,9 +37,15 @@ from sector_risk.readings import (
     share_on_plan,
     worst_total,
 )
+from sector_risk.units import SECTOR
 
 WORST = 30  # whose deficits were set against the sector's in January 2019
 LABEL_WIDTH = 28  # what the other columns leave of 80
+RANGE = (0.05, 0.95)
+NEEDED_OF_SUMMARY = (
+    *("plan", "mean", "mean_se", "p_deficit", "p_missing_plan", "position_quantile", "tail_value_at_risk"),
+    *("contribution_mean", "count_mean", "count_quantile", "sector_plan_ytd"),
+)
 NO_RULES = ", since the panel has no support allocations; choose others with --regime"
 
 __all__ = ["headline", "report"]
@@ -49,9 +59,9 @@ def report(
     Parameters
     ----------
     forecast : xarray.Dataset
-        What `sector_risk.simulate` gave.
+        What `sector_risk.simulate` gave: draws, or with `keep="summary"` a summary of them.
     summary : xarray.Dataset
-        What `sector_risk.summarise` made of it, with the 5% and 95% quantiles.
+        What `sector_risk.summarise` made of it, with the 5% and 95% quantiles; a summary is its own.
     written : sequence of pathlib.Path
         The files that were written, to be named at the end.
     regime_asked : bool
@@ -60,7 +70,13 @@ def report(
     Returns
     -------
     list
-        Strings and rich tables, GBP million.
+        Strings and rich tables, GBP million. Of a summary without what it does not say: the trusts exactly on plan,
+        what the worst add up to, the deficits without surpluses, and ranges of effects.
+
+    Raises
+    ------
+    InputError
+        If a summary lacks variables, units or the two quantiles.
 
     Examples
     --------
@@ -71,12 +87,15 @@ def report(
     >>> Console(width=80).print(page[0])
     NHS providers in England, 2018-19: the year-end position, GBP million
     """
-    n_draws = forecast.sizes["draw"]
+    if is_summary(forecast):
+        raise_if_any(summary_faults(forecast, NEEDED_OF_SUMMARY, [SECTOR], RANGE))
+    bare = without_draws(forecast) if is_summary(forecast) else forecast
+    n_draws = bare.sizes["draw"]
     if not is_whole_sector(forecast):
         summary = summary.isel(unit=summary.level.values != "nhs")
     return [
         Text(title(forecast, forecast.attrs["year"]), style="bold"),
-        *(Text(line) for line in about(forecast, regime_asked)),
+        *(Text(line) for line in about(bare, regime_asked)),
         "",
         *(Text(line) for line in headline(forecast, summary)),
         "",
@@ -86,13 +105,13 @@ def report(
         "",
         _unit_table("Ten trusts at most risk", most_at_risk(summary), n_draws, decimals=1),
         "",
-        *(Text(line) for line in _notes(forecast, summary)),
+        *(Text(line) for line in _notes(bare, summary)),
         *(Text(f"Wrote {path}") for path in written),
     ]
 
 
 def headline(forecast: xr.Dataset, summary: xr.Dataset) -> list[str]:
-    """Give the answer in four sentences: provider sector, whole NHS, trusts in deficit, how far they spread.
+    """Give the answer in sentences: provider sector, whole NHS, trusts in deficit and, of draws, how far they spread.
 
     Parameters
     ----------
@@ -115,10 +134,33 @@ def headline(forecast: xr.Dataset, summary: xr.Dataset) -> list[str]:
     Trusts in deficit: ...
     Exactly on plan ...
     """
-    n_draws = forecast.sizes["draw"]
+    bare = without_draws(forecast) if is_summary(forecast) else forecast
+    n_draws = bare.sizes["draw"]
     levels = [level for level in ("sector", "nhs") if level in summary.level.values]
-    positions = (_position_sentence(_at_level(summary, level), n_draws) for level in levels)
+    positions = [_position_sentence(_at_level(summary, level), n_draws) for level in levels]
+    if is_summary(forecast):
+        return [*positions, _counted_sentence(forecast, bare)]
     return [*positions, _count_sentence(forecast), _spread_sentence(forecast)]
+
+
+def without_draws(summary: xr.Dataset) -> xr.Dataset:
+    """Return what a summary has that is read off a forecast too: plans of trusts, sizes and attributes.
+
+    Examples
+    --------
+    >>> import sector_risk as sr
+    >>> bare = without_draws(sr.simulate(sr.load_case("england-2018-19"), n_draws=500, keep="summary"))
+    >>> sorted(bare.data_vars), bare.sizes["draw"], bare.sizes["trust"]
+    (['no_figure', 'plan', 'planned_support', 'sector_plan_ytd'], 500, 227)
+    """
+    plan = summary.plan.values[summary.level.values == "trust"]
+    found = {
+        "plan": ("trust", plan),  # after support
+        "planned_support": ("trust", np.zeros(len(plan))),
+        "sector_plan_ytd": ("month", summary.sector_plan_ytd.values),
+        "no_figure": ("draw", np.broadcast_to(np.nan, summary.attrs["n_draws"])),  # a size that takes no memory
+    }
+    return xr.Dataset(found, attrs=summary.attrs)
 
 
 def title(result: xr.Dataset, years: str) -> str:
@@ -156,7 +198,7 @@ def about(forecast: xr.Dataset, regime_asked: bool = True) -> Iterable[str]:
 
 
 def _position_sentence(unit: xr.Dataset, n_draws: int) -> str:
-    low, high = (money(_quantile(unit, level).item()) for level in (0.05, 0.95))
+    low, high = (money(_quantile(unit, level).item()) for level in RANGE)
     plan, expected = unit.plan.item(), unit["mean"].item()
     against = "" if math.isnan(plan) else f"plan {money(plan)}, "
     breakeven = probability(1 - unit.p_deficit.item(), n_draws)
@@ -175,26 +217,61 @@ def _spread_sentence(forecast: xr.Dataset) -> str:
 
 def _count_sentence(forecast: xr.Dataset) -> str:
     count = forecast.deficit_count.values
-    low, high = np.quantile(count, (0.05, 0.95))
-    planned = int((plan_after_support(forecast) < -BALANCE).sum())
+    low, high = np.quantile(count, RANGE)
     total = money(forecast.gross_deficit.mean().item())
+    said = _count_words(forecast, count.mean(), low, high)
+    return f"{said}; their deficits alone, surpluses left out, add up to {total}."
+
+
+def _counted_sentence(summary: xr.Dataset, bare: xr.Dataset) -> str:
+    deficit = summary.sel(event="deficit")
+    low, high = (deficit.count_quantile.sel(quantile=level, method="nearest").item() for level in RANGE)
+    return f"{_count_words(bare, deficit.count_mean.item(), low, high)}."
+
+
+def _count_words(forecast: xr.Dataset, mean: float, low: float, high: float) -> str:
+    planned = int((plan_after_support(forecast) < -BALANCE).sum())
     return (
-        f"Trusts in deficit: plan {planned}, expected {count.mean():.0f} of {forecast.sizes['trust']} "
-        f"(90% between {low:.0f} and {high:.0f}); their deficits alone, surpluses left out, add up to {total}."
+        f"Trusts in deficit: plan {planned}, expected {mean:.0f} of {forecast.sizes['trust']} "
+        f"(90% between {low:.0f} and {high:.0f})"
     )
 
 
 def _why_table(forecast: xr.Dataset) -> Table:
     """Plan, the mean effect of each driver with its 90% range, and the outturn they add up to."""
-    flow = waterfall(forecast)
-    low, high = np.quantile(flow["effect_by_draw"].values, (0.05, 0.95), axis=1)
     table = new_table("Why: from plan to expected", "Mean", "5%", "95%")
     table.add_row("Plan, after support", money(sector_plan(forecast)), "", "")
-    for effect, *figures in zip(flow["effect"].values, flow["mean_effect"].values, low, high, strict=True):
-        table.add_row(f"  {effect_label(str(effect))}", *map(money, figures))
-    sector = forecast.sector_position.values
-    table.add_row("Expected", *map(money, (sector.mean(), *np.quantile(sector, (0.05, 0.95)))), style="bold")
+    rows = _mean_rows(forecast) if is_summary(forecast) else _effect_rows(forecast)
+    for effect, *figures in rows:
+        table.add_row(f"  {effect_label(effect)}", *figures)
+    table.add_row("Expected", *map(money, _sector_figures(forecast)), style="bold")
     return table
+
+
+def _effect_rows(forecast: xr.Dataset) -> Iterable[tuple[str, ...]]:
+    """Name, mean and range of each effect."""
+    flow = waterfall(forecast)
+    low, high = np.quantile(flow["effect_by_draw"].values, RANGE, axis=1)
+    for effect, *figures in zip(flow["effect"].values, flow["mean_effect"].values, low, high, strict=True):
+        yield str(effect), *map(money, figures)
+
+
+def _mean_rows(summary: xr.Dataset) -> Iterable[tuple[str, ...]]:
+    """Name and mean of each effect; a summary has no ranges of theirs."""
+    effects = mean_effects(summary)
+    for effect, mean in zip(effects["effect"].values, effects.values, strict=True):
+        yield str(effect), money(mean), NO_FIGURE, NO_FIGURE
+
+
+def _sector_figures(forecast: xr.Dataset) -> tuple[float, float, float]:
+    """Mean and 90% range of the sector's position."""
+    if is_summary(forecast):
+        sector = _at_level(forecast, "sector")
+        low, high = (_quantile(sector, level).item() for level in RANGE)
+        return sector["mean"].item(), low, high
+    position = forecast.sector_position.values
+    low, high = np.quantile(position, RANGE)
+    return position.mean(), low, high
 
 
 def _unit_table(heading: str, summary: xr.Dataset, n_draws: int, decimals: int = 0) -> Table:

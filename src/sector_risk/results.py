@@ -43,13 +43,25 @@ KEPT_FROM_PANEL = (
 SAMPLED = {
     spec.name: spec
     for spec in (
-        VariableSpec("replicate", ("draw",), "", "replicate of Sobol points; replicates are independent", kind="code"),
-        VariableSpec("control", ("control",), "", "control variate", kind="text"),
+        VariableSpec(
+            "replicate",
+            ("draw",),
+            "",
+            "number of the replicate of 1,024 Sobol points; only whole replicates are independent",
+            kind="code",
+        ),
+        VariableSpec(
+            "control",
+            ("control",),
+            "",
+            "simple quantity that moves with the sector's position, see controlled",
+            kind="text",
+        ),
         VariableSpec(
             "control_value",
             ("control", "draw"),
             "GBP million",
-            "control variates of the provider sector's position before support: means are nought, but for smooth",
+            "value of the control: nought on average, but for smooth, the position before support without own walks",
             sign="surplus positive, deficit negative",
         ),
     )

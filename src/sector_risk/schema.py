@@ -23,6 +23,7 @@ __all__ = [
     "FORECAST",
     "FORECAST_FORMAT",
     "MONTHS",
+    "OF_SECTOR",
     "PANEL",
     "PROJECTION",
     "PROJECTION_SUMMARY",
@@ -39,6 +40,7 @@ __all__ = [
     "TYPE_OF_SUBTYPE",
     "WHOLE_SECTOR",
     "VariableSpec",
+    "bound_of",
     "described",
     "is_year_label",
     "with_error",
@@ -231,6 +233,18 @@ def with_error(
     """
     error = VariableSpec(f"{name}_se", dims, unit, f"{ERROR}the {long_name}")
     return VariableSpec(name, dims, unit, long_name, sign=sign), error
+
+
+def bound_of(name: str, dims: tuple[str, ...], unit: str, long_name: str) -> VariableSpec:
+    """Return the spec of the bound of a figure that is read off bins, which has `_bound` at the end of its name.
+
+    Examples
+    --------
+    >>> bound_of("value_at_risk", (), "GBP million", "value at risk").name
+    'value_at_risk_bound'
+    """
+    said = f"how far the {long_name} may be off at most because it is read off bins; Monte Carlo error comes on top"
+    return VariableSpec(f"{name}_bound", dims, unit, said)
 
 
 def described(data: xr.Dataset, specs: Mapping[str, VariableSpec]) -> xr.Dataset:
@@ -679,8 +693,8 @@ _OUTCOMES = (
 
 _COORDINATES = (
     VariableSpec("driver", ("driver",), "", "cause of variance", kind="text"),
-    VariableSpec("action", ("action",), "", "central action", kind="text"),
-    VariableSpec("fund", ("fund",), "", "rule that pays", kind="text"),
+    VariableSpec("action", ("action",), "", "central action: what the centre does about the position", kind="text"),
+    VariableSpec("fund", ("fund",), "", "rule that pays support", kind="text"),
     VariableSpec("month", ("month",), "1", "month of the financial year, April is 1"),
     VariableSpec("quarter", ("quarter",), "1", "quarter of the financial year, April to June is 1"),
     VariableSpec("draw", _DRAW, "1", "number of the draw; draw d is the same in every run with the same seed"),
@@ -733,56 +747,116 @@ _BY_QUANTILE = ("unit", "quantile")
 _BY_CONFIDENCE = ("unit", "confidence")
 _MEASURES = (
     VariableSpec("plan", _UNIT, MONEY, "planned year-end position including support", sign=BALANCE_SIGN),
-    VariableSpec("mean", _UNIT, MONEY, "expected year-end position", sign=BALANCE_SIGN),
-    VariableSpec("mean_se", _UNIT, MONEY, ERROR + "the expected position"),
+    *with_error("mean", _UNIT, MONEY, "expected year-end position", BALANCE_SIGN),
     VariableSpec("sd", _UNIT, MONEY, "standard deviation of the year-end position"),
-    VariableSpec("position_quantile", _BY_QUANTILE, MONEY, "quantile of the year-end position", sign=BALANCE_SIGN),
-    VariableSpec("position_quantile_se", _BY_QUANTILE, MONEY, ERROR + "the quantile"),
-    VariableSpec("p_deficit", _UNIT, "1", "probability of a year-end deficit"),
-    VariableSpec("p_deficit_se", _UNIT, "1", ERROR + "the probability"),
-    VariableSpec("p_breakeven", _UNIT, "1", "probability of breakeven or a surplus at the year end"),
-    VariableSpec("p_breakeven_se", _UNIT, "1", ERROR + "the probability"),
-    VariableSpec("p_missing_plan", _UNIT, "1", "probability of ending the year below plan, both before support"),
-    VariableSpec("p_missing_plan_se", _UNIT, "1", ERROR + "the probability"),
-    VariableSpec(
+    *with_error("position_quantile", _BY_QUANTILE, MONEY, "quantile of the year-end position", BALANCE_SIGN),
+    *with_error("p_deficit", _UNIT, "1", "probability of a year-end deficit"),
+    *with_error("p_breakeven", _UNIT, "1", "probability of breakeven or a surplus at the year end"),
+    *with_error("p_missing_plan", _UNIT, "1", "probability of ending the year below plan, both before support"),
+    *with_error(
         "p_missing_control_total", _UNIT, "1", "probability of ending the year below control total, both before support"
     ),
-    VariableSpec("p_missing_control_total_se", _UNIT, "1", ERROR + "the probability"),
     VariableSpec(
-        "value_at_risk", _BY_CONFIDENCE, MONEY, "year-end deficit that the worst draws reach or pass", sign=DEFICIT_SIGN
+        "value_at_risk",
+        _BY_CONFIDENCE,
+        MONEY,
+        "value at risk: year-end deficit that the worst 1 - confidence of draws reach or pass",
+        sign=DEFICIT_SIGN,
     ),
     VariableSpec("value_at_risk_se", _BY_CONFIDENCE, MONEY, ERROR + "the value at risk"),
     VariableSpec(
-        "tail_value_at_risk", _BY_CONFIDENCE, MONEY, "mean year-end deficit of the worst draws", sign=DEFICIT_SIGN
+        "tail_value_at_risk",
+        _BY_CONFIDENCE,
+        MONEY,
+        "tail value at risk: mean year-end deficit of the worst 1 - confidence of draws",
+        sign=DEFICIT_SIGN,
     ),
     VariableSpec("tail_value_at_risk_se", _BY_CONFIDENCE, MONEY, ERROR + "the tail value at risk"),
     VariableSpec("unit", _UNIT, "", "trust, region, type, system, provider sector or whole NHS", kind="text"),
-    VariableSpec("level", _UNIT, "", "what the unit is", kind="text"),
+    VariableSpec("level", _UNIT, "", "what the unit is: trust, region, trust_type, system, sector or nhs", kind="text"),
+    VariableSpec("name", _UNIT, "", "name of the trust, or of the group of trusts", kind="text"),
+    VariableSpec("region", _UNIT, "", "NHS England region; empty for groups of other kinds", kind="text"),
+    VariableSpec("trust_type", _UNIT, "", "type of trust; empty for groups of other kinds", kind="text"),
+    VariableSpec(
+        "system", _UNIT, "", "integrated care system or its forerunner; empty for groups of other kinds", kind="text"
+    ),
     VariableSpec("quantile", ("quantile",), "1", "probability of being at or below the value"),
-    VariableSpec("confidence", ("confidence",), "1", "share of draws that are not among the worst"),
+    VariableSpec("confidence", ("confidence",), "1", "confidence: at 0.95 the tail is the worst 5% of draws"),
 )
+SUMMARY: Mapping[str, VariableSpec] = MappingProxyType({spec.name: spec for spec in _MEASURES})
+"""What a summary says of every unit."""
 
-_BOUND = "largest error of reading off bins, beside the Monte Carlo error, of the "
 _BY_MONTH = ("month", "quantile")
 _OF_DRIVER = ("driver", "trust")
 _STREAMED = (
-    VariableSpec("position_quantile_bound", _BY_QUANTILE, MONEY, _BOUND + "quantile"),
-    VariableSpec("value_at_risk_bound", _BY_CONFIDENCE, MONEY, _BOUND + "value at risk"),
-    VariableSpec("tail_value_at_risk_bound", _BY_CONFIDENCE, MONEY, _BOUND + "tail value at risk"),
-    VariableSpec("histogram", ("unit", "bin"), "1", "draws by year-end position"),
-    VariableSpec("bin_start", _UNIT, MONEY, "where the unit's bins begin", sign=BALANCE_SIGN),
-    VariableSpec("bin_width", _UNIT, MONEY, "width of the unit's bins; the first and the last take what lies beyond"),
-    VariableSpec("sector_ytd_quantile", _BY_MONTH, MONEY, "provider sector: quantile of the position to date"),
-    VariableSpec("sector_ytd_quantile_bound", _BY_MONTH, MONEY, _BOUND + "quantile"),
-    VariableSpec("contribution_mean", _OF_DRIVER, MONEY, "expected contribution to the variance", sign=VARIANCE_SIGN),
-    VariableSpec("contribution_mean_se", _OF_DRIVER, MONEY, ERROR + "the expected contribution"),
+    bound_of("position_quantile", _BY_QUANTILE, MONEY, "quantile of the year-end position"),
+    bound_of("value_at_risk", _BY_CONFIDENCE, MONEY, "value at risk"),
+    bound_of("tail_value_at_risk", _BY_CONFIDENCE, MONEY, "tail value at risk"),
+    VariableSpec(
+        "histogram",
+        ("unit", "bin"),
+        "1",
+        "number of draws in the bin",
+    ),
+    VariableSpec(
+        "bin_start",
+        _UNIT,
+        MONEY,
+        "where the first bin begins; a draw on an edge is in the bin above it",
+        sign=BALANCE_SIGN,
+    ),
+    VariableSpec("bin_width", _UNIT, MONEY, "width of a bin; the first and the last also take what lies beyond"),
+    VariableSpec("bin_middle", ("unit", "bin"), MONEY, "year-end position, mid-bin", sign=BALANCE_SIGN),
+    VariableSpec(
+        "sector_ytd_quantile",
+        _BY_MONTH,
+        MONEY,
+        "provider sector: quantile of the year-to-date position including support",
+        sign=BALANCE_SIGN,
+    ),
+    bound_of("sector_ytd_quantile", _BY_MONTH, MONEY, "quantile of the provider sector's year-to-date position"),
+    *with_error(
+        "contribution_mean",
+        _OF_DRIVER,
+        MONEY,
+        "expected contribution of the driver to the trust's year-end variance before support",
+        VARIANCE_SIGN,
+    ),
 )
 STREAMED: Mapping[str, VariableSpec] = MappingProxyType({spec.name: spec for spec in _STREAMED})
 """What only a summary of draws that were not kept has."""
 
-SUMMARY: Mapping[str, VariableSpec] = MappingProxyType(
-    {spec.name: spec for spec in _MEASURES} | {name: PANEL[name] for name in ("name", "region", "trust_type", "system")}
+_TAIL = "the draws that are worst for the provider sector"
+_ADDS = "negative where it hedges the rest"
+_OF_SECTOR = (
+    *with_error(
+        "sd_share", _TRUST, MONEY, "part that the trust adds to the provider sector's standard deviation", _ADDS
+    ),
+    *with_error(
+        "tail_value_at_risk_share",
+        ("trust", "confidence"),
+        MONEY,
+        f"mean deficit of the trust in {_TAIL}",
+        DEFICIT_SIGN,
+    ),
+    *with_error(
+        "sd_by_effect",
+        ("effect",),
+        MONEY,
+        "part that the effect adds to the provider sector's standard deviation",
+        _ADDS,
+    ),
+    *with_error(
+        "tail_value_at_risk_by_effect",
+        ("effect", "confidence"),
+        MONEY,
+        f"mean amount by which the effect worsens the provider sector's position in {_TAIL}",
+        "adverse positive",
+    ),
+    VariableSpec("effect", ("effect",), "", "what moves the provider sector: a driver, or support paid", kind="text"),
 )
+OF_SECTOR: Mapping[str, VariableSpec] = MappingProxyType({spec.name: spec for spec in _OF_SECTOR})
+"""What trusts and effects add to the provider sector, in such a summary."""
 
 _YEAR = ("year",)
 _YEAR_QUANTILE = ("year", "quantile")

@@ -53,7 +53,8 @@ def simulate(
     seed : int
         Not negative. A draw's numbers depend on seed, trust code, driver and draw number alone.
     threads, block_size : int, optional
-        Speed and memory only: results are the same to the bit. Default: all cores, and blocks of up to 500 draws.
+        Speed and memory only: results are the same to the bit. Default: all cores, and blocks of up to 500 draws (a
+        summary has no others).
     progress : bool or function (blocks done, blocks in all)
         True shows a bar on standard error.
     by_quarter : bool
@@ -85,7 +86,8 @@ def simulate(
         With `keep="summary"`: what `summarise` and `deficit_counts` say of the draws, with the same names; of the
         sector what `allocate` says, as `sd_share` and `tail_value_at_risk_share` on trust and `sd_by_effect` and
         `tail_value_at_risk_by_effect` on effect (of the support effect, all that is paid); `contribution_mean` on
-        (driver, trust); `sector_ytd_quantile` on (month, quantile); and `histogram` on (unit, bin). Quantiles and tails
+        (driver, trust); `sector_ytd_quantile` on (month, quantile); and `histogram` on (unit, bin), with
+        `bin_middle` in GBP million, which `exceedance` and the pictures of a forecast read. Quantiles and tails
         are read off bins: `position_quantile_bound` and the like say how far off that may be at most, beside the
         Monte Carlo error; the shares of the tail are read off bins of the sector's position.
 
@@ -115,7 +117,7 @@ def simulate(
     numbers = {"n_draws": n_draws, "seed": seed, "threads": threads, "block_size": block_size}
     asked = check_settings("simulate", assumptions, regime, **numbers)
     keep = settled(keep)
-    raise_if_any(together_faults(keep, store, sampling, controls))
+    raise_if_any(together_faults(keep, store, sampling, controls, by_quarter))
     panel = check_panel(panel)
     planned = plan_forecast(panel, assumptions, asked, n_draws=n_draws, seed=seed, by_quarter=by_quarter)
     warn_of_idle_rules(planned.regime, planned.run.prepared.context.years)
@@ -130,7 +132,7 @@ def simulate(
     return keep_some(planned, keep, threads, progress)
 
 
-def together_faults(keep: Any, store: Any, sampling: Any, controls: Any) -> Iterator[Fault]:
+def together_faults(keep: Any, store: Any, sampling: Any, controls: Any, by_quarter: Any) -> Iterator[Fault]:
     """Yield a fault for each way of keeping and of sampling that do not go together."""
     all_draws = isinstance(keep, str) and keep == "draws"
     if sampling not in ("random", "sobol"):
@@ -138,6 +140,9 @@ def together_faults(keep: Any, store: Any, sampling: Any, controls: Any) -> Iter
     if isinstance(keep, Summary) and (sampling == "sobol" or controls):
         remedy = "Keep draws of the sector (see controlled)."
         yield Fault("simulate", "a summary has no use for Sobol points and controls", "", remedy, variable="keep")
+    if isinstance(keep, Summary) and by_quarter:
+        remedy = "Name what to keep: keep=['variance_by_quarter']."
+        yield Fault("simulate", "a summary has no quarters", str(by_quarter), remedy, variable="by_quarter")
     if store is not None and not all_draws:
         yield Fault("simulate", "a store takes all draws", str(keep), "Leave keep or store out.", variable="store")
 

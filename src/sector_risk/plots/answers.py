@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sector_risk.chances import probability
 from sector_risk.faults import Fault, raise_if_any
 from sector_risk.kernels.reduce import BALANCE
+from sector_risk.measures import is_summary, summary_faults
 from sector_risk.plots.style import (
     ADVERSE,
     BLUE,
@@ -90,7 +91,7 @@ def plot_deficit_counts(counts: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     counts : xarray.Dataset
-        What `sector_risk.deficit_counts` gave, with the 5%, 50% and 95% quantiles.
+        What `sector_risk.deficit_counts` gave, or a summary of draws, with the 5%, 50% and 95% quantiles.
     ax : matplotlib.axes.Axes, optional
         Where to draw; made if not given.
 
@@ -102,7 +103,7 @@ def plot_deficit_counts(counts: xr.Dataset, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InputError
-        It is not what `deficit_counts` gave.
+        It is neither what `deficit_counts` gave nor a summary, or lacks the quantiles.
 
     Examples
     --------
@@ -113,6 +114,7 @@ def plot_deficit_counts(counts: xr.Dataset, ax: Axes | None = None) -> Axes:
     'Trusts in deficit'
     """
     _check(counts, "p_at_least", "deficit_counts")
+    raise_if_any(summary_faults(counts, ("count_quantile",), quantiles=(0.05, 0.5, 0.95)))
     ax = axes_or_new(ax)
     deficit = counts.sel(event="deficit")
     p = deficit.p_at_least.values
@@ -250,7 +252,7 @@ def plot_shares(shares: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     shares : xarray.Dataset
-        What `sector_risk.allocate` gave.
+        What `sector_risk.allocate` gave, or a summary of draws: that says it of the provider sector.
     ax : matplotlib.axes.Axes, optional
         Where to draw; made if not given.
 
@@ -262,7 +264,7 @@ def plot_shares(shares: xr.Dataset, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InputError
-        It is not what `allocate` gave.
+        It is neither what `allocate` gave nor a summary.
 
     Examples
     --------
@@ -274,6 +276,7 @@ def plot_shares(shares: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     _check(shares, "sd_by_effect", "allocate")
     ax = axes_or_new(ax)
+    shares = _of_sector(shares) if is_summary(shares) else shares
     varying = shares.isel(effect=np.flatnonzero(shares.sd_by_effect.values))
     varying = varying.isel(effect=np.argsort(-varying.sd_by_effect.values, kind="stable"))
     part = 100 * varying.sd_by_effect.values / float(shares.sd)
@@ -288,6 +291,12 @@ def plot_shares(shares: xr.Dataset, ax: Axes | None = None) -> Axes:
     title = f"{names[0]} adds most to the spread" if names else "The position is the same in all draws"
     title += f", {names[-1].lower()} takes most away" if names and part[-1] < 0 else ""
     return finish(ax, title, f"{shares.unit.item()}. Covariance with the position; the bars add up to 100.", grid="x")
+
+
+def _of_sector(summary: xr.Dataset) -> xr.Dataset:
+    """Effects on the provider sector, and its standard deviation."""
+    raise_if_any(summary_faults(summary, ("sd",), [SECTOR]))
+    return summary[["sd", "sd_by_effect"]].sel(unit=SECTOR)
 
 
 def _check(data: xr.Dataset, needed: str, maker: str) -> None:

@@ -1,7 +1,7 @@
 """Pictures of a forecast: the year in months, what moves it, who is at most risk."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from sector_risk.effects import waterfall
 from sector_risk.faults import Fault, InputError, raise_if_any
+from sector_risk.measures import is_summary, mean_effects, summary_faults
 from sector_risk.plots.style import (
     ADVERSE,
     BANDS,
@@ -36,12 +37,16 @@ from sector_risk.plots.style import (
 )
 from sector_risk.readings import effect_label, most_at_risk, sector_plan
 from sector_risk.summary import summarise
-from sector_risk.units import forecast_faults
+from sector_risk.units import SECTOR, forecast_faults
 
 MONTH_NAMES = ("Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb", "Mar")
 NEEDED_BY_FAN = ("sector_ytd", "sector_plan_ytd", "sector_position")
 NEEDED_BY_WATERFALL = ("contribution", "support", "plan", "sector_plan_ytd")
 NEEDED_BY_LEAGUE = ("position", "plan", "planned_support")
+FAN_OF_SUMMARY = ("sector_ytd_quantile", "sector_plan_ytd", "mean")
+WATERFALL_OF_SUMMARY = ("contribution_mean", "sector_plan_ytd", "mean")
+LEAGUE_OF_SUMMARY = ("position_quantile", "tail_value_at_risk", "plan", "mean")
+LEAGUE = (0.05, 0.25, 0.75, 0.95)
 
 
 def plot_forecast(
@@ -52,11 +57,11 @@ def plot_forecast(
     Parameters
     ----------
     forecast : xarray.Dataset
-        What `sector_risk.simulate` gave.
+        What `sector_risk.simulate` gave: draws, or a summary of them.
     path : path, optional
         Where to save the page (`.png`, `.pdf` or `.svg`); it is not saved if not given.
     summary : xarray.Dataset, optional
-        What `sector_risk.summarise` made of `forecast`; made here if not given.
+        What `sector_risk.summarise` made of `forecast`, if that is draws; made here if not given.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def plot_forecast(
     Raises
     ------
     InputError
-        It is not a forecast, or what is given as its summary is not one.
+        It is not a forecast, or what is given as its summary is not one; a summary lacks the quantiles shown.
     ValueError, OSError
         `path` has another ending or cannot be written.
 
@@ -76,8 +81,12 @@ def plot_forecast(
     >>> forecast = sr.simulate(sr.load_case("england-2018-19"), n_draws=200)
     >>> len(plot_forecast(forecast).axes)
     3
+    >>> summary = sr.simulate(sr.load_case("england-2018-19"), n_draws=200, keep="summary")
+    >>> len(plot_forecast(summary).axes)
+    3
     """
-    _check_forecast(forecast, dict.fromkeys((*NEEDED_BY_FAN, *NEEDED_BY_WATERFALL, *NEEDED_BY_LEAGUE)))
+    needed = dict.fromkeys((*NEEDED_BY_FAN, *NEEDED_BY_WATERFALL, *NEEDED_BY_LEAGUE))
+    _check_forecast(forecast, needed, dict.fromkeys((*FAN_OF_SUMMARY, *WATERFALL_OF_SUMMARY, *LEAGUE_OF_SUMMARY)))
     target, figure = target_of(path), page(14, 8.4)
     axes = figure.subplot_mosaic([["fan", "waterfall"], ["fan", "league"]], width_ratios=[1.12, 1])
     plot_fan(forecast, axes["fan"])
@@ -92,7 +101,7 @@ def plot_fan(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     forecast : xarray.Dataset
-        What `sector_risk.simulate` gave.
+        What `sector_risk.simulate` gave: draws, or a summary of them.
     ax : matplotlib.axes.Axes, optional
         Where to draw; made if not given.
 
@@ -108,10 +117,10 @@ def plot_fan(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     >>> ax.get_ylabel()
     'Year to date, £m'
     """
-    _check_forecast(forecast, NEEDED_BY_FAN)
+    _check_forecast(forecast, NEEDED_BY_FAN, FAN_OF_SUMMARY)
     ax = axes_or_new(ax)
     months = forecast.month.values
-    p5, p25, p50, p75, p95 = np.quantile(forecast.sector_ytd.values, FAN, axis=1)
+    p5, p25, p50, p75, p95 = _to_date(forecast)
     ax.fill_between(months, p5, p95, color=BLUE, alpha=0.16, linewidth=0)
     ax.fill_between(months, p25, p75, color=BLUE, alpha=0.30, linewidth=0)
     ax.plot(months, p50, color=BLUE, linewidth=2.4)
@@ -132,7 +141,7 @@ def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     forecast : xarray.Dataset
-        What `sector_risk.simulate` gave.
+        What `sector_risk.simulate` gave: draws, or a summary of them.
     ax : matplotlib.axes.Axes, optional
         Where to draw; made if not given.
 
@@ -148,9 +157,9 @@ def plot_waterfall(forecast: xr.Dataset, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()][0]
     'Plan'
     """
-    _check_forecast(forecast, NEEDED_BY_WATERFALL)
+    _check_forecast(forecast, NEEDED_BY_WATERFALL, WATERFALL_OF_SUMMARY)
     ax = axes_or_new(ax)
-    effects = waterfall(forecast)["mean_effect"]
+    effects = mean_effects(forecast) if is_summary(forecast) else waterfall(forecast)["mean_effect"]
     plan = sector_plan(forecast)
     steps = effects.values
     starts = plan + np.concatenate([[0.0], np.cumsum(steps)[:-1]])
@@ -184,11 +193,11 @@ def plot_league(
     Parameters
     ----------
     forecast : xarray.Dataset
-        What `sector_risk.simulate` gave.
+        What `sector_risk.simulate` gave: draws, or a summary of them.
     ax : matplotlib.axes.Axes, optional
         Where to draw; made if not given.
     summary : xarray.Dataset, optional
-        What `sector_risk.summarise` made of `forecast`; made here if not given.
+        What `sector_risk.summarise` made of `forecast`, if that is draws; made here if not given.
     count : int
         How many trusts.
 
@@ -204,13 +213,11 @@ def plot_league(
     >>> len(ax.get_yticks())
     5
     """
-    _check_forecast(forecast, NEEDED_BY_LEAGUE)
+    _check_forecast(forecast, NEEDED_BY_LEAGUE, LEAGUE_OF_SUMMARY)
     _check_summary(summary)
     ax = axes_or_new(ax)
-    worst = most_at_risk(summarise(forecast) if summary is None else summary, count)
-    p5, p25, p75, p95 = (
-        worst.position_quantile.sel(quantile=level, method="nearest").values for level in (0.05, 0.25, 0.75, 0.95)
-    )
+    worst = most_at_risk(_by_unit(forecast, summary), count)
+    p5, p25, p75, p95 = _at(worst.position_quantile, LEAGUE)
     rows = np.arange(worst.sizes["unit"])
     ax.hlines(rows, p5, p95, color=BLUE, linewidth=2.2, alpha=0.55)
     ax.hlines(rows, p25, p75, color=BLUE, linewidth=7, alpha=0.55)
@@ -221,23 +228,56 @@ def plot_league(
     ax.invert_yaxis()
     ax.set_xlabel("Year-end position, £m")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1.005), ncols=2, **LEGEND)
-    note = "By the worst 5% of draws. Bars: 50% and 90%."
+    tail = 100 * (1 - float(worst.confidence.sel(confidence=0.95, method="nearest")))
+    note = f"By the worst {tail:g}% of draws. Bars: 50% and 90%."
     return finish(ax, _league_title(worst), note, grid="x")
 
 
-def _check_forecast(forecast: xr.Dataset, needed: Iterable[str]) -> None:
-    raise_if_any(forecast_faults(forecast, needed, "plot_projection"))
+def _check_forecast(forecast: xr.Dataset, needed: Iterable[str], of_summary: Iterable[str]) -> None:
+    """Refuse what is neither draws nor a summary of them, or lacks a variable that is shown."""
+    if is_summary(forecast):
+        raise_if_any(summary_faults(forecast, of_summary, [SECTOR], FAN))
+    else:
+        raise_if_any(forecast_faults(forecast, needed, "plot_projection"))
 
 
 def _check_summary(summary: xr.Dataset | None) -> None:
-    """Refuse what is not the summary of a forecast; none at all will do."""
-    if summary is not None and "tail_value_at_risk" not in summary:
+    """Refuse what is not the summary of a forecast, or lacks what is shown; none at all will do."""
+    if summary is None:
+        return
+    if "tail_value_at_risk" not in summary:
         remedy = "Give what summarise made of the forecast, or leave it out."
         raise InputError([Fault("summary", "not the summary of a forecast", "", remedy, variable="summary")])
+    raise_if_any(summary_faults(summary, LEAGUE_OF_SUMMARY, quantiles=LEAGUE))
+
+
+def _at(quantile: xr.DataArray, levels: Sequence[float]) -> np.ndarray:
+    """Quantiles at some levels, (level, ...)."""
+    return np.asarray(quantile.sel(quantile=list(levels), method="nearest").transpose("quantile", ...).values)
+
+
+def _to_date(forecast: xr.Dataset) -> np.ndarray:
+    """Quantiles of the sector's year to date, (quantile, month)."""
+    if is_summary(forecast):
+        return _at(forecast.sector_ytd_quantile, FAN)
+    return np.quantile(forecast.sector_ytd.values, FAN, axis=1)
+
+
+def _by_unit(forecast: xr.Dataset, summary: xr.Dataset | None) -> xr.Dataset:
+    """What is said of every unit: the summary given, or that which the forecast is, or else one made of its draws."""
+    if summary is not None:
+        return summary
+    return forecast if is_summary(forecast) else summarise(forecast)
+
+
+def _expected(forecast: xr.Dataset) -> float:
+    """Expected year-end position of the sector."""
+    position = forecast["mean"].sel(unit=SECTOR) if is_summary(forecast) else forecast.sector_position.mean()
+    return float(position)
 
 
 def _fan_title(forecast: xr.Dataset) -> str:
-    expected, plan = forecast.sector_position.mean().item(), sector_plan(forecast)
+    expected, plan = _expected(forecast), sector_plan(forecast)
     year = forecast.attrs["year"]
     return f"Provider sector {year}: expected {signed_money(expected)} against a plan of {signed_money(plan)}"
 

@@ -170,7 +170,8 @@ def short(code: str, name: str, most: int = 26) -> str:
 
 def footnote(result: xr.Dataset) -> str:
     """What figures are, which rules hold, and how many trusts and draws there are."""
-    who = f"{result.sizes['trust']} trusts, {counted_draws(result.sizes['draw'])}, seed {result.attrs['seed']}"
+    draws = counted_draws(result.sizes.get("draw") or result.attrs["n_draws"])  # a summary has kept none
+    who = f"{result.sizes['trust']} trusts, {draws}, seed {result.attrs['seed']}"
     synthetic = " Trusts are synthetic." if result.attrs.get("synthetic") else ""
     signs = "GBP million after support; surplus positive, deficit negative."
     return f"{signs} Rules: {regime_name(result.attrs)}. {who}.{synthetic}"

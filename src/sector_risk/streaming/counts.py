@@ -162,7 +162,7 @@ def rows_of(planned: Planned, layout: Layout, draws: Draws, first: int) -> Rows:
 
 def months_of(layout: Layout, draws: Draws) -> F64:
     """Year to date of the sector by month, (12, B)."""
-    months = layout.pilot["sector_plan_ytd"].values[:, None] + draws.sector_variance[0]
+    months = layout.named["sector_plan_ytd"].values[:, None] + draws.sector_variance[0]
     months[-1] = draws.sector[0, 1]
     return np.asarray(months)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sector_risk import engine
+from sector_risk.engine import PIECE
 from sector_risk.kernels.stream import pick
 from sector_risk.planned import Planned
 from sector_risk.progress import Progress
@@ -55,6 +56,8 @@ class Picker:
     def __init__(self, planned: Planned, layout: Layout, targets: Targets) -> None:
         self.planned, self.layout, self.targets = planned, layout, targets
         self.below = np.zeros(targets.first[-1])
+        room = PIECE * len(targets.bins)
+        self.found, self.ids, self.scratch = np.empty(room), np.empty(room, np.int32), np.empty(PIECE, np.int32)
         self.picked: list[Picked] = []
         self.waiting = self.held = 0
 
@@ -69,8 +72,7 @@ class Picker:
 
     def pick(self, some: slice, values: NDArray[np.floating]) -> None:
         """Pick from some rows."""
-        bins, room = self.layout.bins, values.size
-        found, ids, scratch = np.empty(room), np.empty(room, np.int32), np.empty(values.shape[1], np.int32)
+        bins, found, ids, scratch = self.layout.bins, self.found, self.ids, self.scratch[: values.shape[1]]
         of_rows = bins.low[some], bins.per_bin[some], self.targets.table[some]
         scale = self.layout.units_scale.centre[some], self.layout.units_scale.per_scale[some]
         n = pick(values, *of_rows, *scale, self.below, found, ids, scratch)

@@ -57,9 +57,9 @@ def quantile_figures(histograms: list[Histogram], levels: F64, second: Sorted | 
     """Quantiles of each row, their errors and their bounds, (R, level)."""
     n = int(histograms[0].up_to[-1])
     wanted, ranks = wanted_ranks(n, levels)
-    read = [h.order_statistic(ranks) for h in histograms]
-    value, low, high = np.split(np.array([values for values, _ in read]), 3, axis=1)
-    bound = np.array([widths[: len(levels)] for _, widths in read])
+    read, width = np.moveaxis([h.order_statistic(ranks) for h in histograms], 1, 0)
+    value, low, high = np.split(read, 3, axis=1)
+    bound = width[:, : len(levels)]
     if second is not None:
         value = np.array([[second.order_statistic(row, k) for k in ranks[: len(levels)]] for row in range(len(read))])
         bound = np.zeros_like(value)

@@ -55,7 +55,7 @@ class Scale:
 class Layout:
     """Everything that blocks are counted by (U units, T trusts, D drivers, E effects)."""
 
-    pilot: xr.Dataset
+    named: xr.Dataset  # what the forecast has but draws: labels and plans
     units: Units
     groups: NDArray[np.int64]  # (3, T) row of each trust's region, type and system; n_groups: it has none
     bins: Bins  # of units, then the sector at each month
@@ -69,7 +69,7 @@ class Layout:
     @property
     def n_trusts(self) -> int:
         """Number of trusts."""
-        return int(self.pilot.sizes["trust"])
+        return int(self.named.sizes["trust"])
 
     @property
     def n_groups(self) -> int:
@@ -93,7 +93,7 @@ def lay_out(planned: Planned, least_confidence: float, threads: int | None = Non
     span = max(edge - float(sector.min()), LEAST_SCALE)
     scales = [Scale.of(rows) for rows in levels]
     return Layout(
-        pilot=pilot,
+        named=pilot.drop_dims("draw"),
         units=units,
         groups=group_rows(pilot, units),
         bins=even_bins(*zip(*(extremes(rows) for rows in [*levels, pilot["sector_ytd"].values]), strict=True)),

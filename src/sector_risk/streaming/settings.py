@@ -28,7 +28,7 @@ class Summary:
         Levels of the measures of deficit, each between 0 and 1.
     exact : bool
         Simulate a second time to make quantiles, value at risk and tail value at risk those of the sorted draws, and
-        not read off bins to within their bounds.
+        not read off bins to within their bounds; their errors are read off bins. It takes twice as long.
 
     Examples
     --------
