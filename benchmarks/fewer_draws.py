@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+import numpy_model
 import sector_risk as sr
 from sector_risk.controls import measure, samples_of
 from sector_risk.kernels.sobol import REPLICATE
@@ -68,6 +69,26 @@ def cost_of(panel, way, repeats):
     return best
 
 
+def numpy_cost(panel, repeats):
+    """Seconds that the same group takes as plain NumPy, the best of some: tuned, and as usually written."""
+    run = planned_year(panel, GROUP, 0).run
+    ways = {"tuned": {}, "usual": {"block": 10_000, "dtype": np.float64}}
+    best = dict.fromkeys(ways, math.inf)
+    for _ in range(repeats):
+        for way, how in ways.items():
+            start = time.perf_counter()
+            numpy_model.run(run, GROUP, **how)
+            best[way] = min(best[way], time.perf_counter() - start)
+    return best
+
+
+def show_per_second(ratios, costs, plain, heading):
+    """Print variance reduction over the cost of a draw, as measured with its estimates, against plain draws."""
+    print(heading)
+    for way, row in ratios.items():
+        print(f"{way:10}" + "".join(f"{r * plain / sum(costs[way]):>26.1f}" for r in row))
+
+
 def show(ratios, errors, costs):
     """Print the table."""
     print(f"{'':10}" + "".join(f"{name:>26}" for name in FIGURES) + f"{'cost of a draw':>18}{'estimates, ms':>16}")
@@ -75,9 +96,6 @@ def show(ratios, errors, costs):
     for way, row in ratios.items():
         cells = "".join(f"{f'{r:.1f} +- {r * errors:.1f}':>26}" for r in row)
         print(f"{way:10}{cells}{costs[way][0] / plain:>18.2f}{1000 * costs[way][1]:>16.0f}")
-    print("gain per second: variance reduction / cost of a draw")
-    for way, row in ratios.items():
-        print(f"{way:10}" + "".join(f"{r * plain / costs[way][0]:>26.1f}" for r in row))
 
 
 def main():
@@ -94,6 +112,9 @@ def main():
     ratios = {way: spread["ordinary"] / np.maximum(variance, 1e-300) for way, variance in spread.items()}
     print(f"{len(panel.trust)} trusts, {n_groups} groups of {GROUP:,} draws; threshold GBP {threshold:,.0f}m")
     show(ratios, 2.0 / math.sqrt(n_groups - 1), costs)
+    show_per_second(ratios, costs, sum(costs["ordinary"]), "gain per second over plain draws of ours")
+    for how, seconds in numpy_cost(panel, 1 if asked.smoke else 3).items():
+        show_per_second(ratios, costs, seconds, f"gain per second over plain NumPy, {how} (two threads over one)")
 
 
 if __name__ == "__main__":
