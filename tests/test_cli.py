@@ -1,10 +1,12 @@
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
@@ -205,7 +207,7 @@ class TestInterrupt:
         (tmp_path / "f.nc").write_text("earlier")
         result = forecast("-o", tmp_path / "f.nc")
         assert result.exit_code == 130
-        assert "Interrupted; nothing was written." in result.output
+        assert "Interrupted.\nNothing was written.\n" in result.output
         assert (tmp_path / "f.nc").read_text() == "earlier"
 
     def test_during_the_plot_nothing_is_written_either(self, tmp_path, monkeypatch):
@@ -537,9 +539,12 @@ sector_risk.load_case = broken
 """
 
 
-def interrupted_child(how, folder, name="f.nc", draws=60):
+NOTHING = "Interrupted.\nNothing was written.\n"
+
+
+def interrupted_child(how, folder, *options, name="f.nc"):
     files = ("-o", f"{folder}/{name}", "--plot", f"{folder}/f.png")
-    return shell(INTERRUPTING + how + "\n" + RUN, "forecast", "--case", CASE, "--draws", str(draws), *files)
+    return shell(INTERRUPTING + how + "\n" + RUN, "forecast", "--case", CASE, "--draws", "60", *files, *options)
 
 
 @pytest.mark.parametrize(
@@ -554,7 +559,7 @@ def interrupted_child(how, folder, name="f.nc", draws=60):
 )
 def test_an_interrupt_is_never_swallowed(how, tmp_path):
     done = interrupted_child(how, tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was written.\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", NOTHING)
     assert names_in(tmp_path) == []
 
 
@@ -573,8 +578,9 @@ first(sector_risk.files, "_write_store", threading.Thread(target=watch, daemon=T
 @pytest.mark.parametrize("count", [4, 10, 12])
 def test_an_interrupted_store_is_not_written_on_behind_the_scenes(count, tmp_path):
     how = AS_THE_STORE_GROWS.format(folder=str(tmp_path), count=count)
-    done = interrupted_child(how, tmp_path, "f.zarr", draws=6_000)
-    assert (done.returncode, done.stderr) == (130, "Interrupted; nothing was written.\n")
+    options = ("--draws", "6000", "--through-month", "0")  # no months before the year: from memory to a store
+    done = interrupted_child(how, tmp_path, *options, name="f.zarr")
+    assert (done.returncode, done.stderr) == (130, NOTHING)
     assert names_in(tmp_path) == []
 
 
@@ -589,7 +595,7 @@ def test_an_interrupted_store_is_not_written_on_behind_the_scenes(count, tmp_pat
 def test_an_interrupt_after_the_files_are_there_names_them(how, tmp_path):
     done = interrupted_child(how, tmp_path)
     assert done.returncode == 130
-    assert done.stderr == f"Interrupted; {tmp_path / 'f.nc'} and {tmp_path / 'f.png'} were written.\n"
+    assert done.stderr == f"Interrupted.\n{tmp_path / 'f.nc'} and {tmp_path / 'f.png'} were written.\n"
     assert names_in(tmp_path) == ["f.nc", "f.png"]
 
 
@@ -606,7 +612,7 @@ def test_an_interrupt_from_outside_leaves_both_files_or_none(seconds, ending, tm
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=300)
     written = names_in(tmp_path)
-    if "nothing was written" in errors:
+    if "Nothing was written" in errors:
         assert (child.returncode, written) == (130, [])
     elif errors:
         assert (child.returncode, written) == (130, sorted(files))
@@ -676,7 +682,7 @@ class TestEvidence:
         monkeypatch.setattr("sector_risk.files._replace", interrupted)
         result = run("calibrate", "-o", tmp_path / "fitted.toml", "--quiet")
         assert result.exit_code == 130
-        assert "nothing was written" in result.output
+        assert "Nothing was written" in result.output
         assert names_in(tmp_path) == []
 
     def test_a_fit_goes_to_a_toml_file_only(self, tmp_path):
@@ -719,3 +725,236 @@ class TestEvidence:
         assert result.exit_code == 0, result.output
         assert "Back-test of 2 trusts, 2018-19" in result.output
         assert picture.stat().st_size > 10_000
+
+
+@pytest.fixture
+def small_regions(monkeypatch):
+    """Stores grow by 20 draws."""
+    monkeypatch.setattr("sector_risk.store.writing.region_length", lambda *_: 20)
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    monkeypatch.setattr("sector_risk.simulation.memory", lambda: 1000.0)
+
+
+@pytest.fixture
+def plans(tmp_path):
+    path = tmp_path / "in" / "plans-2018-19.csv"
+    path.parent.mkdir()
+    rows = [f"ZZ{i},London,Acute,{i - 3},400,16" for i in range(1, 6)]
+    path.write_text("\n".join(["trust,region,trust_type,plan,turnover,efficiency_plan", *rows]))
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def figures(result):
+    """The page without its last lines, that name files."""
+    return [line for line in result.stdout.splitlines() if not line.startswith(("Wrote ", "/"))]
+
+
+def stop_in_region(monkeypatch, number, error):
+    """Raise an error in a region of a store before any of it is written."""
+    from sector_risk.store.writing import Growing
+
+    keep = Growing.keep
+
+    def stopped(self, region, part):
+        if region == number:
+            raise error
+        keep(self, region, part)
+
+    monkeypatch.setattr(Growing, "keep", stopped)
+
+
+class TestSummary:
+    def test_the_page_has_the_figures_of_the_draws(self):
+        many = ("--case", CASE, "--draws", 3000)
+        summary, draws = run("forecast", *many, "--keep", "summary"), run("forecast", *many)
+        assert summary.exit_code == 0, summary.output
+        for start in ("Provider sector: plan", "Whole NHS: ", "Trusts in deficit: plan", "Monte Carlo error"):
+            said, wanted = (
+                next(line for line in plain_lines(result) if line.startswith(start)) for result in (summary, draws)
+            )
+            assert said == wanted or wanted.startswith(said.rstrip(".")), (said, wanted)
+        assert max(map(len, summary.output.splitlines())) <= 80
+
+    def test_it_is_saved_and_drawn(self, plans, out):
+        result = run(
+            "forecast", plans, "--draws", 300, "--keep", "summary", "-o", out / "s.nc", "--plot", out / "s.png"
+        )
+        assert result.exit_code == 0, result.output
+        assert names_in(out) == ["s.nc", "s.png"]
+        saved = sector_risk.open_forecast(out / "s.nc")
+        made = sector_risk.simulate(sector_risk.read_panel(plans), n_draws=300, keep="summary")
+        assert "draw" not in saved.dims
+        assert made.drop_attrs().equals(saved.drop_attrs())
+        assert "Wrote" in result.output
+
+    @pytest.mark.usefixtures("no_simulation")
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--report", "r.html"), "--report needs the draws: leave out --report or --keep summary"),
+            (("-o", "s.zarr"), "a summary is one small file; use .nc"),
+            (("--through-month", 3), "--keep summary does not go with --through-month"),
+            (("--parameter-sets", 3), "--parameter-sets says something only with"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_before_the_simulation(self, options, said, plans, out, monkeypatch):
+        monkeypatch.chdir(out)
+        result = run("forecast", plans, "--keep", "summary", *options)
+        assert result.exit_code == 2
+        assert said in plain(result)
+        assert names_in(out) == []
+
+    @pytest.mark.usefixtures("no_simulation")
+    def test_a_fit_has_none(self, plans, tmp_path):
+        fit = tmp_path / "fitted.toml"
+        fit.write_text(sector_risk.calibrate(sector_risk.load_history()).to_toml(), encoding="utf-8")
+        result = run("forecast", plans, "--keep", "summary", "--assumptions", fit)
+        assert result.exit_code == 2
+        assert "with --assumptions that are a fit" in plain(result)
+
+
+def plain_lines(result):
+    """Sentences and rows of a page, each on a line of its own."""
+    return [re.sub(r"\s+", " ", line) for line in re.sub(r"\n(?=[a-z0-9])", " ", result.output).splitlines()]
+
+
+@pytest.mark.usefixtures("small_regions")
+class TestStore:
+    def store(self, plans, path, *options):
+        return run("forecast", plans, "--draws", 60, "-o", path, *options)
+
+    def test_it_holds_the_draws_and_the_page_is_the_same(self, plans, out):
+        result = self.store(plans, out / "f.zarr")
+        assert result.exit_code == 0, result.output
+        assert (out / "f.zarr" / "position" / "0.2").exists(), "three regions"
+        assert names_in(out) == ["f.zarr"]
+        in_memory = run("forecast", plans, "--draws", 60, "-o", out / "f.nc")
+        assert figures(result) == figures(in_memory)
+        one, other = (sector_risk.open_forecast(out / name) for name in ("f.zarr", "f.nc"))
+        assert one.drop_attrs().equals(other.drop_attrs())
+        assert "Wrote" in result.stdout
+
+    def test_a_picture_and_a_report_go_with_it(self, plans, out):
+        result = self.store(plans, out / "f.zarr", "--plot", out / "f.png", "--report", out / "f.html")
+        assert result.exit_code == 0, result.output
+        assert names_in(out) == ["f.html", "f.png", "f.zarr"]
+
+    def test_what_is_there_is_not_made_again(self, plans, out, monkeypatch):
+        first = self.store(plans, out / "f.zarr")
+        monkeypatch.setattr("sector_risk.planned.Planned.forecast", lambda *_: pytest.fail("it was made again"))
+        again = self.store(plans, out / "f.zarr")
+        assert again.exit_code == 0, again.output
+        assert again.stderr == f"{out / 'f.zarr'} has these draws already.\n"
+        assert figures(again) == figures(first)
+        assert "Wrote" not in again.stdout
+
+    def test_an_interrupt_says_what_is_kept_and_the_same_command_goes_on(self, plans, out, monkeypatch):
+        with monkeypatch.context() as patch:
+            stop_in_region(patch, 1, KeyboardInterrupt())
+            result = self.store(plans, out / "f.zarr")
+        assert result.exit_code == 130
+        kept = f"20 of 60 draws are kept in {out / '.f-unfinished.zarr'}. Run the same again to go on from there."
+        assert result.stderr == f"Interrupted.\nStopped in draws 20 to 39: {kept}\n"
+        assert names_in(out) == [".f-unfinished.zarr"]
+        assert self.store(plans, out / "f.zarr").exit_code == 0
+        assert names_in(out) == ["f.zarr"]
+
+    def test_an_interrupt_that_became_another_error_says_it_too(self, plans, out, monkeypatch):
+        monkeypatch.setattr("sector_risk.cli.interrupt.INTERRUPT.check", lambda: None)
+        monkeypatch.setattr("sector_risk.cli.interrupt.INTERRUPT.foremost", as_an_interrupt)
+        stop_in_region(monkeypatch, 1, ValueError("a library lost its way"))
+        result = self.store(plans, out / "f.zarr")
+        assert result.exit_code == 130
+        assert "20 of 60 draws are kept" in result.stderr
+        assert "Nothing" not in result.stderr
+
+    def test_a_full_disk_says_what_is_kept(self, plans, out, monkeypatch):
+        stop_in_region(monkeypatch, 2, OSError(28, "No space left on device", "f.zarr"))
+        result = self.store(plans, out / "f.zarr")
+        assert result.exit_code == 1
+        said, kept = result.stderr.splitlines()
+        assert said == "error: No space left on device (f.zarr)"
+        assert "40 of 60 draws are kept" in kept
+
+    def test_too_little_room_is_said_before_the_simulation(self, plans, out, monkeypatch):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(2**40, 2**40, 5000))
+        monkeypatch.setattr("sector_risk.planned.Planned.forecast", lambda *_: pytest.fail("a simulation was started"))
+        result = self.store(plans, out / "f.zarr")
+        assert result.exit_code == 1
+        assert re.search(r"error: 60 draws would take 0.\d MB on disk, and 0.0 MB are free: make room", result.stderr)
+        assert names_in(out) == []
+
+    def test_another_forecast_is_not_replaced(self, plans, out):
+        self.store(plans, out / "f.zarr")
+        result = self.store(plans, out / "f.zarr", "--seed", 7)
+        assert result.exit_code == 2
+        assert str(out / "f.zarr") in result.stderr
+        assert "seed: the store holds another forecast ('0 there, 7 asked for'). Give another path" in result.stderr
+        assert "written" not in result.stderr
+        assert sector_risk.open_forecast(out / "f.zarr").attrs["seed"] == "0"
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device", "f.png")])
+    def test_an_error_after_it_is_in_place_names_it(self, error, plans, out, monkeypatch):
+        def broken(*_, **__):
+            raise error
+
+        monkeypatch.setattr("sector_risk.plots.plot_forecast", broken)
+        result = self.store(plans, out / "f.zarr", "--plot", out / "f.png")
+        assert result.exit_code in (1, 130)
+        assert f"{out / 'f.zarr'} was written.\n" in result.stderr
+        assert names_in(out) == ["f.zarr"]
+
+    def test_quiet_simulates_once_and_says_nothing(self, plans, out, monkeypatch):
+        monkeypatch.setattr(sector_risk, "summarise", lambda *_: pytest.fail("nobody asked"), raising=False)
+        assert self.store(plans, out / "f.zarr", "--quiet").output == ""
+        assert self.store(plans, out / "f.zarr", "--quiet").output == ""
+
+    @pytest.mark.usefixtures("little_memory")
+    def test_more_than_memory_has_the_page_and_picture_of_a_summary(self, plans, out):
+        result = self.store(plans, out / "f.zarr", "--plot", out / "f.png")
+        assert result.exit_code == 0, result.output
+        assert names_in(out) == ["f.png", "f.zarr"]
+        summary = run("forecast", plans, "--draws", 60, "--keep", "summary")
+        assert figures(result) == figures(summary)
+
+    @pytest.mark.usefixtures("little_memory", "no_simulation")
+    @pytest.mark.parametrize(
+        ("options", "remedy"),
+        [
+            ((), "Use --keep summary, or -o FILE.zarr."),
+            (("-o", "f.nc"), "Use --keep summary, or -o FILE.zarr."),
+            (("-o", "f.zarr", "--report", "f.html"), "--report needs them all there: leave it out."),
+        ],
+    )
+    def test_more_than_memory_is_refused_where_it_must_hold_all(self, options, remedy, plans, out, monkeypatch):
+        monkeypatch.chdir(out)
+        result = run("forecast", plans, "--draws", 2_000_000, *options)
+        assert result.exit_code == 2
+        assert "Invalid value for --draws: 2,000,000: its draws take" in plain(result)
+        assert remedy in plain(result)
+        assert names_in(out) == []
+
+    def test_with_months_to_be_seen_draws_are_made_in_memory_and_saved(self, plans, out, monkeypatch):
+        monkeypatch.setattr("sector_risk.simulation.write_draws", lambda *_, **__: pytest.fail("a store was begun"))
+        result = self.store(plans, out / "f.zarr", "--through-month", 0)
+        assert result.exit_code == 0, result.output
+        assert sector_risk.open_forecast(out / "f.zarr").sizes["draw"] == 60
+
+
+@contextmanager
+def as_an_interrupt():
+    """Take any error for an interrupt."""
+    try:
+        yield
+    except Exception:
+        raise KeyboardInterrupt  # noqa: B904 (the error is its context, as where an interrupt was lost)

@@ -133,7 +133,7 @@ class TestQa:
             ("summary.nc", "not a forecast of trusts by draw"),
             ("text.nc", "text.nc cannot be read"),
             ("empty.zarr", "empty.zarr cannot be read"),
-            ("none.nc", "does not exist"),
+            ("none.nc", "none.nc cannot be read: no forecast at"),
         ],
     )
     def test_what_is_no_forecast_is_named_and_nothing_is_written(self, store, tmp_path, name, words):
@@ -178,7 +178,7 @@ class TestQa:
         monkeypatch.setattr("sector_risk.quality.folder.quality_page", interrupted)
         result = run("qa", store / "f.nc", "-o", tmp_path / "qa")
         assert result.exit_code == 130
-        assert "nothing was written" in result.output
+        assert "Nothing was written" in result.output
         assert names_in(tmp_path) == []
 
 
@@ -207,7 +207,7 @@ class TestReport:
             ("old.nc", "made by another version"),
             ("text.nc", "text.nc cannot be read"),
             ("empty.zarr", "empty.zarr cannot be read"),
-            ("none.nc", "does not exist"),
+            ("none.nc", "none.nc cannot be read: no forecast at"),
         ],
     )
     def test_what_is_no_forecast_is_named_and_nothing_is_written(self, store, tmp_path, name, words):
@@ -289,4 +289,29 @@ def test_without_readers_of_files_it_says_what_to_install(store, tmp_path, monke
     result = run(command, store / "f.nc", "-o", tmp_path / "r.html")
     assert result.exit_code == 1
     assert ".nc files need h5netcdf" in plain(result)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["qa", "report"])
+def test_an_unfinished_store_says_how_to_finish_it(command, tmp_path, monkeypatch):
+    def stop(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sector_risk.store.writing.region_length", lambda *_: 10)
+    with pytest.raises(KeyboardInterrupt):
+        sr.simulate(sr.load_case(CASE).isel(trust=slice(4)), n_draws=30, store=tmp_path / "f.zarr", progress=stop)
+    result = run(command, tmp_path / "f.zarr", "-o", tmp_path / "r.html")
+    assert result.exit_code == 2
+    assert f"10 of 30 draws are kept in {tmp_path / '.f-unfinished.zarr'}" in result.output
+    assert "or the command that began it, again with the same settings to finish it" in result.output
+    assert names_in(tmp_path) == [".f-unfinished.zarr"]
+
+
+@pytest.mark.parametrize("command", ["qa", "report"])
+def test_more_draws_than_memory_holds_are_not_read(command, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("sector_risk.simulation.memory", lambda: 1e6)
+    result = run(command, store / "f.zarr", "-o", tmp_path / "r.html")
+    assert result.exit_code == 2
+    assert "f.zarr holds more draws than memory does." in plain(result)
     assert names_in(tmp_path) == []

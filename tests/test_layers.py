@@ -20,6 +20,7 @@ LAYERS = (
     ("drivers", "cases"),
     ("history",),
     ("prepare",),
+    ("unfinished",),
     ("factors", "reports", "files"),
     ("posterior", "user_pressure", "slopes"),
     ("run",),

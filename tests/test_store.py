@@ -16,17 +16,19 @@ import pytest
 import xarray as xr
 
 import sector_risk as sr
-from sector_risk import files, store
+from sector_risk import files
 from sector_risk.assumptions import Assumptions, Shares
 from sector_risk.drivers import driver
 from sector_risk.faults import InputError
 from sector_risk.files import open_forecast, save_forecast
 from sector_risk.planned import Planned, plan_run
-from sector_risk.store import unfinished_folder, write_draws
+from sector_risk.store import disk, write_draws, writing
+from sector_risk.unfinished import unfinished_folder
 
 REGION = 10
 DRAWS = 35  # three regions and a half
 STARTED = ["first"]
+GO_ON = "Run the same again to go on from there."
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and forks")
 
 
@@ -62,7 +64,7 @@ def attributes(folder):
 
 @pytest.fixture(autouse=True)
 def small_regions(monkeypatch):
-    monkeypatch.setattr(store, "region_length", lambda n_trusts, n_draws: min(REGION, n_draws))
+    monkeypatch.setattr(writing, "region_length", lambda n_trusts, n_draws: min(REGION, n_draws))
     monkeypatch.setattr(sys.modules[__name__], "STARTED", ["first"])
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # no test pulls the plug
 
@@ -76,7 +78,7 @@ def target(tmp_path):
 def unbroken(tmp_path_factory):
     """Digests of the files of a run that was never stopped."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "region_length", lambda n_trusts, n_draws: min(REGION, n_draws))
+        patch.setattr(writing, "region_length", lambda n_trusts, n_draws: min(REGION, n_draws))
         return digests(write_draws(plan(), tmp_path_factory.mktemp("unbroken") / "f.zarr"))
 
 
@@ -148,9 +150,15 @@ class TestWhatIsWritten:
         write_draws(plan(), target, progress=lambda *numbers: told.append(numbers))
         assert told == [(0, DRAWS), (10, DRAWS), (20, DRAWS), (30, DRAWS), (DRAWS, DRAWS)]
 
-    def test_other_endings_are_refused(self, tmp_path):
-        with pytest.raises(ValueError, match=r"unknown ending '.nc'; use .zarr"):
+    def test_other_endings_are_refused_with_a_remedy(self, tmp_path):
+        with pytest.raises(InputError, match=r"unknown ending '.nc'; use .zarr. For example f.zarr.") as refusal:
             write_draws(plan(), tmp_path / "f.nc")
+        assert refusal.value.faults[0].place == str(tmp_path / "f.nc")
+        assert names_in(tmp_path) == []
+
+    def test_it_gives_the_full_path_back(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert write_draws(plan(), "f.zarr") == tmp_path / "f.zarr"
 
     def test_a_missing_extra_says_what_to_install(self, target, monkeypatch):
         monkeypatch.setattr(files, "find_spec", lambda name: None)
@@ -174,7 +182,7 @@ class TestWhatIsWritten:
         assert many - few < 20 * a_draw, "250 draws more"
 
 
-STEPS = ("write_forecast", "lengthen", "write_whole", "write_through", "write_chunks", "sync", "put_in_place", "remove")
+STEPS = ("write_forecast", "lengthen", "write_whole", "write_through", "write_chunks", "sync", "rename", "remove")
 
 
 class Stopped(BaseException):
@@ -183,7 +191,8 @@ class Stopped(BaseException):
 
 def count_calls(monkeypatch, step, at=None, when="before"):
     """Count the calls of a step in a list; stop at one of them, before or after it is done."""
-    real, calls = getattr(store, step), []
+    places = [os] if step == "rename" else [place for place in (writing, disk) if hasattr(place, step)]
+    real, calls = getattr(places[0], step), []
 
     def counted(*args):
         calls.append(args)
@@ -193,7 +202,8 @@ def count_calls(monkeypatch, step, at=None, when="before"):
         if len(calls) - 1 == at:
             raise Stopped
 
-    monkeypatch.setattr(store, step, counted)
+    for place in places:
+        monkeypatch.setattr(place, step, counted)
     return calls
 
 
@@ -208,7 +218,7 @@ def stop_at(monkeypatch, target, step, call, when="after"):
 def calls(tmp_path_factory):
     """How often each step is taken."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "region_length", lambda n_trusts, n_draws: min(REGION, n_draws))
+        patch.setattr(writing, "region_length", lambda n_trusts, n_draws: min(REGION, n_draws))
         counted = {step: count_calls(patch, step) for step in STEPS}
         write_draws(plan(), tmp_path_factory.mktemp("counted") / "f.zarr")
     return {step: len(calls) for step, calls in counted.items()}
@@ -230,11 +240,13 @@ class TestContinues:
         with pytest.raises(KeyboardInterrupt):
             write_draws(plan(), target, progress=stop_after(2))
         made, told = [], []
-        part = Planned.part
-        monkeypatch.setattr(Planned, "part", lambda self, draws: made.append(draws) or part(self, draws))
+        run = Planned.forecast
+        monkeypatch.setattr(
+            Planned, "forecast", lambda self, *a, **n: made.append(self.run.draws) or run(self, *a, **n)
+        )
         STARTED[0] = "later"
         write_draws(plan(), target, progress=lambda *numbers: told.append(numbers))
-        assert made == [range(store.TRIAL), range(20, 30), range(30, 35)]
+        assert made == [range(writing.TRIAL), range(20, 30), range(30, 35)]
         assert told == [(20, DRAWS), (30, DRAWS), (DRAWS, DRAWS)]
         assert digests(target) == unbroken
 
@@ -243,16 +255,8 @@ class TestContinues:
             write_draws(plan(), target, progress=stop_after(1))
         STARTED[0] = "later"
         assert open_forecast(write_draws(plan(), target)).attrs["created"] == "first"
+        STARTED[0] = "later still"
         assert open_forecast(write_draws(plan(), target)).attrs["created"] == "first", "it is left as it is"
-        assert open_forecast(write_draws(plan(seed=8), target)).attrs["created"] == "later"
-
-    def test_an_earlier_store_stays_until_the_end(self, target, unbroken):
-        write_draws(plan(seed=8), target)
-        old = digests(target)
-        with pytest.raises(KeyboardInterrupt):
-            write_draws(plan(), target, progress=stop_after(DRAWS / REGION))
-        assert digests(target) == old
-        assert digests(write_draws(plan(), target)) == unbroken
 
     def test_a_region_half_written_is_written_again(self, target, unbroken):
         with pytest.raises(KeyboardInterrupt):
@@ -270,24 +274,26 @@ class TestContinues:
             write_draws(plan(), target)
         assert not target.exists()
 
-    @pytest.mark.parametrize("step", ["put_in_place", "remove"])
+    @pytest.mark.parametrize("step", ["rename", "remove"])
     def test_a_store_that_is_in_place_is_not_made_again(self, step, calls, target, unbroken, monkeypatch):
         stop_at(monkeypatch, target, step, calls[step] - 1)
-        monkeypatch.delattr(Planned, "part")
+        monkeypatch.setattr(Planned, "forecast", lambda *_: pytest.fail("it was made again"))
         STARTED[0] = "later"
         assert digests(write_draws(plan(), target)) == unbroken
         assert names_in(target.parent) == ["f.zarr"]
 
-    def test_another_forecast_may_follow_one_that_ended_and_left_its_folder(self, target, monkeypatch):
-        stop_at(monkeypatch, target, "put_in_place", 0)
+    def test_another_forecast_may_follow_one_that_ended_and_left_its_folder(self, target, tmp_path, monkeypatch):
+        stop_at(monkeypatch, target, "rename", 0)
         assert "manifest.json" in names_in(unfinished_folder(target))
+        target.rename(tmp_path / "elsewhere.zarr")
         write_draws(plan(seed=8), target)
         assert open_forecast(target).attrs["seed"] == "8"
 
-    def test_a_store_saved_meanwhile_is_not_taken_for_the_one_that_ended(self, target, unbroken, monkeypatch):
-        stop_at(monkeypatch, target, "put_in_place", 0)
-        save_forecast(plan(seed=8).forecast(), target)
-        assert digests(write_draws(plan(), target)) == unbroken
+    def test_another_forecast_may_follow_one_that_was_stopped_before_its_first_draws(self, target):
+        with pytest.raises(KeyboardInterrupt):
+            write_draws(plan(seed=8), target, progress=stop_after(0))
+        assert "manifest.json" in names_in(unfinished_folder(target))
+        xr.testing.assert_identical(open_forecast(write_draws(plan(), target)), plan().forecast())
 
 
 def event_counter(kill_at=None):
@@ -337,7 +343,7 @@ PLAN = []
 def kill_often(folder, rounds):
     """Kill runs at events chosen by chance, some of them twice; print what ended them and whether bytes differ."""
     folder, chance = Path(folder), Random(4)
-    store.region_length = lambda n_trusts, n_draws: min(REGION, n_draws)
+    writing.region_length = lambda n_trusts, n_draws: min(REGION, n_draws)
     PLAN.append(plan())
     PLAN[0].part(range(1)).forecast(threads=1)
     events = in_child(lambda: written(folder / "first.zarr", "first"))
@@ -408,10 +414,11 @@ class TestRefuses:
         with pytest.raises(KeyboardInterrupt):
             write_draws(plan(), target, progress=stop_after(1))
         before = digests(unfinished_folder(target))
-        with pytest.raises(InputError, match="Delete the folder to begin anew, give another path") as refusal:
+        with pytest.raises(InputError, match="give another path, or delete the folder to begin anew") as refusal:
             write_draws(plan(**other), target)
         differ = {fault.variable for fault in refusal.value.faults}
         assert all(any(name in variable for variable in differ) for name in named), differ
+        assert unfinished_folder(target).is_absolute()
         assert "created" not in differ
         assert {fault.place for fault in refusal.value.faults} == {str(unfinished_folder(target))}
         assert digests(unfinished_folder(target)) == before
@@ -421,6 +428,49 @@ class TestRefuses:
             write_draws(plan(), target, progress=stop_after(1))
         with pytest.raises(InputError, match=r"seed: .* \('3 there, 4 asked for'\)"):
             write_draws(plan(seed=4), target)
+
+    @pytest.mark.parametrize(
+        ("other", "named"),
+        [
+            ({"seed": 4}, {"seed"}),
+            ({"n_draws": DRAWS + 1}, {"n_draws"}),
+            ({"by_quarter": True}, {"variables"}),
+            ({"trusts": 3}, {"panel_hash"}),
+            ({"assumptions": Assumptions(dependence=replace(Assumptions().dependence, tail_dof=5))}, {"dependence"}),
+        ],
+    )
+    @pytest.mark.parametrize("how", ["saved", "written"])
+    def test_to_replace_a_finished_store_of_another_forecast(self, how, other, named, target, monkeypatch):
+        before = digests(made(how, target))
+        monkeypatch.setattr(Planned, "forecast", lambda *_: pytest.fail("a simulation was started"))
+        with pytest.raises(InputError, match="Give another path, or delete the folder if you do not") as refusal:
+            write_draws(plan(**other), target)
+        differ = {fault.variable for fault in refusal.value.faults}
+        assert all(any(name in variable for variable in differ) for name in named), differ
+        assert "created" not in differ
+        assert {fault.place for fault in refusal.value.faults} == {str(target)}
+        assert digests(target) == before
+        assert names_in(target.parent) == ["f.zarr"]
+
+    def test_a_summary_or_a_part_of_the_forecast_that_was_saved_there(self, target):
+        forecast = plan().forecast()
+        save_forecast(forecast.drop_vars("underlying"), target)
+        with pytest.raises(InputError, match=r"variables: .* \('underlying'\)"):
+            write_draws(plan(), target)
+        save_forecast(sr.summarise(forecast), target)
+        with pytest.raises(InputError, match="variables: one of the stored forecast and the one asked for has these"):
+            write_draws(plan(), target)
+
+    def test_a_store_of_something_else(self, target):
+        save_forecast(xr.Dataset({"mine": ("x", [1.0])}), target)
+        with pytest.raises(InputError, match=r"the store holds something else than a forecast\. Give"):
+            write_draws(plan(), target)
+        assert open_forecast(target)["mine"].item() == 1.0
+
+    def test_a_store_that_is_damaged_says_to_delete_it(self, target):
+        min(made("written", target).glob("position/0.*")).unlink()
+        with pytest.raises(InputError, match="It is damaged: delete it and make the forecast again"):
+            open_forecast(write_draws(plan(), target))
 
     def test_a_driver_that_was_changed_under_its_name(self, target):
         def register(size):
@@ -461,38 +511,57 @@ class TestRefuses:
 
         assert digests(write_draws(plan(), target, progress=second)) == unbroken
 
-    def test_a_folder_that_is_not_a_store_and_appears_meanwhile(self, target, unbroken):
+    def test_what_appears_meanwhile_is_not_replaced(self, target, tmp_path, unbroken):
         def appears(done, total):
             if done == REGION:
-                target.mkdir()
+                save_forecast(plan(seed=8).forecast(), target)
 
-        with pytest.raises(IsADirectoryError) as error:
+        with pytest.raises(FileExistsError, match="something has come there meanwhile: move it away") as error:
             write_draws(plan(), target, progress=appears)
-        assert "35 of 35 draws are kept" in "".join([str(error.value), *getattr(error.value, "__notes__", ())])
-        target.rmdir()
+        assert "35 of 35 draws are kept" in error.value.__notes__[0]
+        assert open_forecast(target).attrs["seed"] == "8"
+        target.rename(tmp_path / "away.zarr")
         assert digests(write_draws(plan(), target)) == unbroken
+
+    def test_draws_that_wait_for_another_target_are_left_alone(self, target):
+        with pytest.raises(KeyboardInterrupt):
+            write_draws(plan(seed=8), target, progress=stop_after(2))
+        waiting = digests(unfinished_folder(target))
+        save_forecast(plan().forecast(), target)
+        write_draws(plan(), target)
+        assert digests(unfinished_folder(target)) == waiting
+
+
+def chunks_by_draw(folder):
+    """Files of the chunks of variables with draws."""
+    names = [name for name, values in plan().forecast().variables.items() if "draw" in values.dims]
+    return [path for name in names for path in (folder / name).iterdir() if not path.name.startswith(".")]
+
+
+def said_of(target, kept, where=""):
+    """What a note says of a run that was stopped."""
+    return f"{where}{kept} of {DRAWS} draws are kept in {unfinished_folder(target)}. {GO_ON}"
 
 
 class TestErrors:
     def full(self, monkeypatch, after):
-        real, calls = store.write_through, []
+        real = disk.write_through
 
         def write(path, data):
-            calls.append(path)
             if path.name.endswith(f".{after}"):
                 path.write_bytes(b"half")
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
             real(path, data)
 
-        monkeypatch.setattr(store, "write_through", write)
+        monkeypatch.setattr(disk, "write_through", write)
 
     def test_a_full_disk_says_what_is_kept(self, target, unbroken, monkeypatch):
         with monkeypatch.context() as patch:
             self.full(patch, after=2)
-            with pytest.raises(OSError, match=r"20 of 35 draws are kept in .*; the same call continues") as error:
+            with pytest.raises(OSError, match="No space left on device") as error:
                 write_draws(plan(), target)
         assert error.value.errno == errno.ENOSPC
-        assert "No space left on device; draws 20 to 29" in str(error.value)
+        assert error.value.__notes__ == [said_of(target, 20, "Stopped in draws 20 to 29: ")]
         assert not target.exists()
         STARTED[0] = "later"
         assert digests(write_draws(plan(), target)) == unbroken
@@ -502,26 +571,51 @@ class TestErrors:
             path.mkdir()
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-        monkeypatch.setattr(store, "write_forecast", full)
-        with pytest.raises(OSError, match="0 of 35 draws are kept"):
+        monkeypatch.setattr(writing, "write_forecast", full)
+        with pytest.raises(OSError, match="No space left on device") as error:
             write_draws(plan(), target)
+        assert not hasattr(error.value, "__notes__"), "nothing is kept"
         assert names_in(tmp_path) == []
+
+    def test_too_little_room_is_found_before_the_simulation_and_leaves_nothing(self, target, tmp_path, monkeypatch):
+        needed = sum(path.stat().st_size for path in chunks_by_draw(write_draws(plan(), tmp_path / "whole.zarr")))
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2**40, 2**40, needed - 1))
+        monkeypatch.setattr(Planned, "forecast", lambda *_: pytest.fail("a simulation was started"))
+        said = rf"35 draws would take {needed / 1e6:.1f} MB on disk, and {needed / 1e6:.1f} MB are free"
+        with pytest.raises(OSError, match=said) as error:
+            write_draws(plan(), target)
+        assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path))
+        assert names_in(tmp_path) == ["whole.zarr"]
+
+    def test_room_for_every_chunk_is_enough(self, target, tmp_path, unbroken, monkeypatch):
+        needed = sum(path.stat().st_size for path in chunks_by_draw(write_draws(plan(), tmp_path / "whole.zarr")))
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2**40, 2**40, needed))
+        assert digests(write_draws(plan(), target)) == unbroken
+
+    def test_room_is_asked_for_the_draws_that_are_missing_alone(self, target, unbroken, monkeypatch):
+        with pytest.raises(KeyboardInterrupt):
+            write_draws(plan(), target, progress=stop_after(3))
+        of_a_region = sum(path.stat().st_size for path in chunks_by_draw(unfinished_folder(target) / "store.zarr")) // 3
+        free = [of_a_region - 1]
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2**40, 2**40, free[0]))
+        with pytest.raises(OSError, match="10 draws would take") as error:
+            write_draws(plan(), target)
+        assert error.value.__notes__ == [said_of(target, 30)]
+        free[0] += 1
+        assert digests(write_draws(plan(), target)) == unbroken
 
     @posix
     def test_a_write_that_the_system_refuses(self, tmp_path):
         told = in_a_process_of_its_own(f"with_little_room({str(tmp_path)!r})")
         assert told["errno"] == errno.EFBIG
-        assert "10 of 35 draws are kept" in told["said"]
+        assert "10 of 35 draws are kept" in told["said"][0]
         assert told["same"]
 
     def test_an_interrupt_is_passed_on_with_what_is_kept(self, target, unbroken):
-        folder = unfinished_folder(target)
         with pytest.raises(KeyboardInterrupt) as interrupt:
             write_draws(plan(), target, progress=stop_after(2))
-        assert interrupt.value.__notes__ == [
-            f"draws 10 to 19: 20 of 35 draws are kept in {folder}; the same call continues from there"
-        ]
-        assert names_in(folder / "done") == ["0", "1"]
+        assert interrupt.value.__notes__ == [said_of(target, 20)]
+        assert names_in(unfinished_folder(target) / "done") == ["0", "1"]
         STARTED[0] = "later"
         assert digests(write_draws(plan(), target)) == unbroken
 
@@ -539,7 +633,7 @@ class TestErrors:
         planned, what = planned_with_driver(at=25, do=lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError) as error:
             write_draws(planned, target, block_size=3)
-        assert "draws 20 to 29: 20 of 35 draws are kept" in error.value.__notes__[0]
+        assert error.value.__notes__ == [said_of(target, 20, "Stopped in draws 20 to 29: ")]
         what.clear()
         xr.testing.assert_identical(open_forecast(write_draws(planned, target)), planned.forecast())
 
@@ -566,7 +660,7 @@ def with_little_room(folder):
     """Write while the system allows files of a hundred bytes once a region is done; print what came of it."""
     import resource
 
-    store.region_length = lambda n_trusts, n_draws: min(REGION, n_draws)
+    writing.region_length = lambda n_trusts, n_draws: min(REGION, n_draws)
     folder, hard = Path(folder), resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
     def little(done, total):
@@ -579,7 +673,7 @@ def with_little_room(folder):
         caught = error
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     same = digests(write_draws(plan(), folder / "f.zarr")) == wanted
-    print(json.dumps({"errno": caught.errno, "said": str(caught), "same": same}))
+    print(json.dumps({"errno": caught.errno, "said": caught.__notes__, "same": same}))
 
 
 def made(how, target):
@@ -638,6 +732,29 @@ class TestOpening:
         with pytest.raises(InputError, match=r"metadata is missing \('.zmetadata'\)"):
             open_forecast(target)
 
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_an_unfinished_one_says_how_much_is_there_and_how_to_finish_it(self, lazy, target, tmp_path, monkeypatch):
+        with pytest.raises(KeyboardInterrupt):
+            write_draws(plan(), target, progress=stop_after(2))
+        folder, finish = (
+            unfinished_folder(target),
+            r"Run simulate\(..., store=...\), or the command that began it, again",
+        )
+        said = f"20 of 35 draws are kept in {folder}. {finish} with the same settings"
+        with pytest.raises(FileNotFoundError, match=f"no forecast at {target}; it is unfinished: {said}"):
+            open_forecast(target, lazy=lazy)
+        for path in (folder, folder / "store.zarr"):
+            with pytest.raises(InputError, match=f"the store is unfinished: {said}"):
+                open_forecast(path, lazy=lazy)
+        write_draws(plan(), target)
+        assert open_forecast(target).sizes["draw"] == DRAWS
+
+    def test_a_manifest_of_somebody_else_is_not_ours(self, target):
+        made("written", target)
+        (target.parent / "manifest.json").write_text("{}")
+        (target / "manifest.json").write_text("{}")
+        assert open_forecast(target.rename(target.with_name("store.zarr"))).sizes["draw"] == DRAWS
+
     def test_values_that_are_all_empty_are_written_too(self, target):
         forecast = plan().forecast().assign(particles_worth=("trust", np.full(4, np.nan)))
         xr.testing.assert_identical(open_forecast(save_forecast(forecast, target)), forecast)
@@ -656,7 +773,7 @@ class TestOpening:
         xr.testing.assert_identical(open_forecast(path), forecast)
 
     def test_lazily_it_reads_what_is_asked_for_and_keeps_nothing(self, target, monkeypatch):
-        monkeypatch.setattr(store, "region_length", lambda n_trusts, n_draws: 1000)
+        monkeypatch.setattr(writing, "region_length", lambda n_trusts, n_draws: 1000)
         write_draws(plan(20_000, trusts=20), target)
         tracemalloc.start()
         lazy = open_forecast(target, lazy=True)

@@ -24,6 +24,7 @@ import numpy as np
 import xarray as xr
 
 from sector_risk.faults import Fault, InputError, raise_if_any
+from sector_risk.unfinished import MANIFEST, STORE, unfinished_folder, what_is_kept
 
 __all__ = [
     "METADATA",
@@ -31,7 +32,6 @@ __all__ = [
     "check_target",
     "open_forecast",
     "open_stored",
-    "put_in_place",
     "save_forecast",
     "write_forecast",
     "written_beside",
@@ -40,7 +40,8 @@ __all__ = [
 FORECAST_SUFFIXES = (".nc", ".zarr")
 METADATA = ".zmetadata"
 """The file of a Zarr store (format 2) that holds what describes all of its variables."""
-REMEDY = "It is damaged: make the forecast again."
+REMEDY = "It is damaged: delete it and make the forecast again."
+FINISH = "Run simulate(..., store=...), or the command that began it, again with the same settings to finish it."
 _NEEDS = {".nc": ("h5netcdf", "h5py"), ".zarr": ("zarr",)}
 
 
@@ -64,7 +65,7 @@ def save_forecast(forecast: xr.Dataset, path: str | os.PathLike[str]) -> Path:
 
     Raises
     ------
-    ValueError
+    InputError
         The ending is neither `.nc` nor `.zarr`.
     OSError
         The place cannot be written to, or a folder that is not a Zarr store stands there.
@@ -107,11 +108,10 @@ def open_forecast(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dat
     Raises
     ------
     FileNotFoundError
-        Nothing is there.
-    ValueError
-        The ending is neither `.nc` nor `.zarr`.
+        Nothing is there; the message says if an unfinished store is beside it, and how to finish it.
     InputError
-        A store lacks its metadata or chunks, or a variable cannot be read; every file is named.
+        The ending is neither `.nc` nor `.zarr`. The folder is that of an unfinished store. A store lacks its metadata
+        or chunks, or a variable cannot be read; every file is named.
     ImportError
         The reader for that format is not installed; the message says how to install it.
 
@@ -124,8 +124,7 @@ def open_forecast(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dat
     """
     source = Path(path).expanduser()
     suffix = _known_suffix(source, FORECAST_SUFFIXES)
-    if not source.exists():
-        raise FileNotFoundError(f"no forecast at {source}")
+    _check_finished(source)
     _require(suffix)
     if suffix == ".zarr":
         check_store(source)
@@ -137,6 +136,17 @@ def open_forecast(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dat
             with _named(source, str(name)):
                 variable.load()
         return stored
+
+
+def _check_finished(source: Path) -> None:
+    """Raise an error if nothing is there, or a store that is not whole yet; say how to finish one."""
+    beside = unfinished_folder(source.absolute())
+    if not source.exists():
+        hint = f"; it is unfinished: {what_is_kept(beside)}. {FINISH}" if (beside / MANIFEST).exists() else ""
+        raise FileNotFoundError(f"no forecast at {source}{hint}")
+    within = (source.parent if source.name == STORE else source).absolute()
+    if within.stem.endswith("-unfinished") and (within / MANIFEST).exists():
+        raise InputError([Fault(str(within), f"the store is unfinished: {what_is_kept(within)}", "", FINISH)])
 
 
 def open_stored(source: Path) -> xr.Dataset:
@@ -170,7 +180,7 @@ def check_store(path: Path) -> None:
     ...     check_store(Path(folder.name))
     ... except InputError as error:
     ...     print(error.faults[0])
-    metadata is missing ('.zmetadata'). It is damaged: make the forecast again.
+    metadata is missing ('.zmetadata'). It is damaged: delete it and make the forecast again.
     >>> folder.cleanup()
     """
     if (path / "zarr.json").exists():  # format 3, which is never ours
@@ -250,7 +260,7 @@ def check_target(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FOREC
 
     Raises
     ------
-    ValueError, OSError, ImportError
+    InputError, OSError, ImportError
         As `save_forecast`.
 
     Examples
@@ -258,7 +268,8 @@ def check_target(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FOREC
     >>> check_target("forecast.csv")
     Traceback (most recent call last):
     ...
-    ValueError: forecast.csv: unknown ending '.csv'; use .nc or .zarr
+    sector_risk.faults.InputError: 1 fault in forecast.csv:
+      unknown ending '.csv'; use .nc or .zarr. For example forecast.nc.
     """
     target = Path(path).expanduser()
     suffix = _known_suffix(target, suffixes)
@@ -307,7 +318,8 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 def _known_suffix(path: Path, suffixes: tuple[str, ...]) -> str:
     if path.suffix not in suffixes:
-        raise ValueError(f"{path}: unknown ending {path.suffix!r}; use {' or '.join(suffixes)}")
+        rule = f"unknown ending {path.suffix!r}; use {' or '.join(suffixes)}"
+        raise InputError([Fault(str(path), rule, "", f"For example {path.stem or 'forecast'}{suffixes[0]}.")])
     return path.suffix
 
 
@@ -335,35 +347,14 @@ def _hidden_name(path: Path) -> Path:
 
 
 def _replace(new: Path, old: Path) -> None:
-    """Put `new` where `old` is, or where nothing is."""
-    put_in_place(new, old, _hidden_name(old))
+    """Put `new` where `old` is, or where nothing is.
 
-
-def put_in_place(new: Path, old: Path, aside: Path) -> None:
-    """Rename `new` to `old`; a folder cannot be renamed over another, so an old one steps aside and is removed.
-
-    Parameters
-    ----------
-    new, old : pathlib.Path
-        In the same file system.
-    aside : pathlib.Path
-        A name for the old folder until the new one is in place.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> new, old, aside = (pathlib.Path(folder.name, name) for name in ("new", "old", "aside"))
-    >>> for made in (new, old, new / "inside"):
-    ...     made.mkdir()
-    >>> put_in_place(new, old, aside)
-    >>> sorted(path.name for path in pathlib.Path(folder.name).rglob("*"))
-    ['inside', 'old']
-    >>> folder.cleanup()
+    A folder cannot be renamed over another, so an old one steps aside and is removed when the new one is in place.
     """
     if not old.is_dir():
         os.replace(new, old)
         return
+    aside = _hidden_name(old)
     old.rename(aside)
     new.rename(old)
     _remove(aside)

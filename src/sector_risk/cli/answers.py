@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from sector_risk.quality import QualityPack
     from sector_risk.quality.rows import CheckRow
 
-SAVED = click.Path(exists=True, path_type=Path)
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 """What readers of files raise at one that they cannot read."""
 FAILED = 1
 
 
 @click.command()
-@click.argument("forecast", type=SAVED)
+@click.argument("forecast", type=PLACE)
 @click.option("-o", "--output", type=PLACE, help="Where to: .html. Beside FORECAST, if not given.")
-@click.option("--projection", type=SAVED, help="A saved projection, to show the years after too.")
+@click.option("--projection", type=PLACE, help="A saved projection, to show the years after too.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def report(forecast: Path, output: Path | None, projection: Path | None, quiet: bool) -> None:
     """Make a report of a saved forecast.
@@ -43,7 +42,7 @@ def report(forecast: Path, output: Path | None, projection: Path | None, quiet: 
 
 
 @click.command()
-@click.argument("forecast", type=SAVED)
+@click.argument("forecast", type=PLACE)
 @click.option("-o", "--output", type=PLACE, help="A folder. FORECAST-qa beside FORECAST, if not given.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 @click.pass_context
@@ -80,14 +79,19 @@ def check_folder(place: Path) -> None:
 
 
 def open_saved(path: Path, argument: str) -> "xr.Dataset":
-    """Open a saved forecast or projection."""
+    """Open a saved forecast or projection, if memory holds it."""
     from sector_risk import open_forecast
+    from sector_risk.simulation import memory
 
     try:
-        return open_forecast(path)
+        with open_forecast(path, lazy=True) as stored:
+            too_large = stored.nbytes > memory()
+        if not too_large:
+            return open_forecast(path)
     except UNREADABLE as error:
         reason = readable(error) if isinstance(error, OSError) else str(error)
         raise click.BadParameter(f"{path} cannot be read: {reason}", param_hint=argument) from None
+    raise click.BadParameter(f"{path} holds more draws than memory does.", param_hint=argument)
 
 
 def open_one_year(path: Path) -> "xr.Dataset":

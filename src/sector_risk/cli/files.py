@@ -131,8 +131,9 @@ def check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
 
     try:
         check_target(path, suffixes)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
+    except InputError as error:
+        (fault,) = error.faults
+        raise click.BadParameter(f"{path}: {fault}", param_hint=option) from None
     except OSError as error:
         raise click.BadParameter(f"cannot write {path}: {readable(error)}", param_hint=option) from None
 
@@ -166,13 +167,22 @@ def write(*results: tuple[Path | None, Writer]) -> None:
     from sector_risk.files import written_beside
 
     wanted = [(path, writer) for path, writer in results if path]
-    written = click.get_current_context().meta.setdefault(WRITTEN, [])
     with ExitStack() as renames:
         for path, writer in wanted:
             writer(renames.enter_context(written_beside(path)))
         with INTERRUPT.kept_for_later():
             renames.close()
-            written += [path for path, _ in wanted]
+            note_written(*(path for path, _ in wanted))
+
+
+def note_written(*paths: Path) -> None:
+    """Note files that are in place, to be named if the command fails after that."""
+    click.get_current_context().meta.setdefault(WRITTEN, []).extend(paths)
+
+
+def written() -> list[Path]:
+    """Files that are in place."""
+    return list(click.get_current_context().meta.get(WRITTEN, ()))
 
 
 def draws_of(result: "xr.Dataset") -> Writer:

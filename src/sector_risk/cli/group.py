@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sector_risk.cli.files import WRITTEN, readable
+from sector_risk.cli.files import readable, written
 from sector_risk.cli.interrupt import INTERRUPT
 from sector_risk.faults import InputError, InputWarning
 
@@ -22,21 +22,19 @@ class Commands(click.Group):
         try:
             with plain_warnings(), INTERRUPT.foremost():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            written = ctx.meta.get(WRITTEN, ())
-            verb = "were" if len(written) > 1 else "was"
-            fail(ctx, f"Interrupted; {' and '.join(map(str, written)) or 'nothing'} {verb} written.", INTERRUPTED)
+        except KeyboardInterrupt as error:
+            fail(ctx, "Interrupted.", INTERRUPTED, error)
         except InputError as error:
-            fail(ctx, str(error), BAD_INPUT)
+            fail(ctx, str(error), BAD_INPUT, error)
         except ImportError as error:
-            fail(ctx, f"error: {error}", CANNOT)
+            fail(ctx, f"error: {error}", CANNOT, error)
         except BrokenPipeError:  # the reader of a pipe has seen enough; click closes quietly
             raise
-        except MemoryError:
+        except MemoryError as error:
             remedy = "Ask for fewer draws: 10,000 draws of 230 trusts need about 100 MB a year."
-            fail(ctx, f"error: not enough memory. {remedy}", CANNOT)
+            fail(ctx, f"error: not enough memory. {remedy}", CANNOT, error)
         except OSError as error:
-            fail(ctx, f"error: {readable(error)}", CANNOT)
+            fail(ctx, f"error: {readable(error)}", CANNOT, error)
 
 
 class WholeNumber(click.IntRange):
@@ -61,7 +59,22 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
-def fail(ctx: click.Context, message: str, status: int) -> None:
-    """End with a message and a status."""
-    click.echo(message, err=True)
+def fail(ctx: click.Context, message: str, status: int, error: BaseException) -> None:
+    """End with a message and a status; say what was written, or is kept to go on from, all the same."""
+    left = [*files_written(), *dict.fromkeys(notes(error))]
+    nothing = ["Nothing was written."] if status == INTERRUPTED else []
+    click.echo("\n".join([message, *(left or nothing)]), err=True)
     ctx.exit(status)
+
+
+def files_written() -> Iterator[str]:
+    """Say which files are in place, if any."""
+    if files := written():
+        yield f"{' and '.join(map(str, files))} {'were' if len(files) > 1 else 'was'} written."
+
+
+def notes(error: BaseException | None) -> Iterator[str]:
+    """Notes of an error and of those that it came from."""
+    while error:
+        yield from getattr(error, "__notes__", ())
+        error = error.__cause__ or error.__context__
