@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
 import sector_risk as sr
+from sector_risk import controls
 from sector_risk.assumptions.dependence import Dependence
-from sector_risk.controls import Law, controlled, error, estimate, law_of_centre
+from sector_risk.controls import Fit, Law, controlled, estimate, law_of_centre, measure, samples_of
 from sector_risk.drivers import driver
 from sector_risk.factors import normals
 from sector_risk.kernels import controls as kernel
@@ -18,6 +21,7 @@ from sector_risk.kernels.sobol import REPLICATE
 from sector_risk.panel import check_panel, merge
 from sector_risk.planned import Planned, plan_run
 from sector_risk.slopes import quantile_moments, sector_mix
+from sector_risk.streaming import keep_draws
 
 FIGURES = ("mean", "p_reaching", "tail_value_at_risk")
 LATENTS = [pressure.RECURRENT, pressure.ONE_OFF, pressure.FLEXIBILITY, pressure.AFC, pressure.MEDICAL, pressure.DRIFT]
@@ -304,8 +308,21 @@ def test_an_estimate_is_the_regression_at_known_means():
     b = np.linalg.lstsq(design, y, rcond=None)[0]
     left = y - design @ b
     assert figure == pytest.approx(b[0])
-    assert se == pytest.approx(math.sqrt(left @ left / (3000 - 3) / 3000))
+    assert se == pytest.approx(math.sqrt(left @ left / (3000 - 3) / 3000), rel=0.01)
     assert worth == pytest.approx(y.var(ddof=1) / 3000 / se**2)
+
+
+@pytest.mark.parametrize("n_controls", [0, 1, 3])
+def test_errors_are_the_jackknifes(n_controls):
+    """Each draw is left out in turn; a few draws in a tail are what both the figure and a control rest on."""
+    rng = np.random.default_rng(6)
+    n, x = 60, rng.standard_normal((n_controls, 60))
+    x[:1] = np.minimum(x[:1] + 1.0, 0.0)
+    y = np.minimum(rng.standard_normal(n) + 1.0, 0.0) + x.sum(axis=0)
+    without = [np.delete(np.arange(n), i) for i in range(n)]
+    left_out = [estimate(y[rest], list(x[:, rest]), 0)[0] for rest in without]
+    expected = math.sqrt((n - 1) * np.var(left_out))
+    assert estimate(y, list(x), 0)[1] == pytest.approx(expected)
 
 
 def test_controls_that_say_nothing_or_the_same_change_nothing():
@@ -320,9 +337,15 @@ def test_controls_that_say_nothing_or_the_same_change_nothing():
 def test_errors_of_replicates_are_those_of_their_means():
     left = np.random.default_rng(3).standard_normal(20 * REPLICATE) + np.repeat(np.arange(20.0), REPLICATE)
     means = [left[k * REPLICATE : (k + 1) * REPLICATE].mean() for k in range(20)]
-    assert error(left, 3, 20) == pytest.approx(np.std(means, ddof=1) / math.sqrt(20))
-    assert math.isnan(error(left[: 15 * REPLICATE], 3, 15))
-    assert math.isnan(error(np.ones(1), 0, 0))
+    assert estimate(left, [], 20)[1] == pytest.approx(np.std(means, ddof=1) / math.sqrt(20))
+    assert math.isnan(estimate(left[: 15 * REPLICATE], [], 15)[1])
+
+
+def test_as_many_draws_as_controls_tell_no_error():
+    rng = np.random.default_rng(3)
+    assert math.isnan(estimate(np.ones(1), [], 0)[1])
+    assert math.isnan(estimate(rng.standard_normal(4), list(rng.standard_normal((3, 4))), 0)[1])
+    assert Fit.of(rng.standard_normal(5), rng.standard_normal((3, 5))).error() > 0.0
 
 
 @pytest.fixture(scope="module")
@@ -366,11 +389,29 @@ def test_points_alone_give_plain_means_and_errors_of_replicates(both):
     )
 
 
-def test_few_replicates_tell_no_error(both):
-    few = controlled(both.isel(draw=slice(0, 15 * REPLICATE)))
+@pytest.mark.parametrize(("replicates", "said"), [(1, "one replicate of Sobol points does"), (15, "15 replicates do")])
+def test_few_replicates_tell_no_error_and_say_so(both, replicates, said):
+    words = f"{said} not tell errors, which are NaN; 16 do. Simulate 16,384 draws"
+    with pytest.warns(sr.InputWarning, match=words) as caught:
+        few = controlled(both.isel(draw=slice(0, replicates * REPLICATE)))
+    assert Path(caught[0].filename) == Path(__file__)
     assert np.isfinite(few["mean"]).all()
     assert np.isnan(few["mean_se"]).all()
     assert np.isnan(few["mean_worth"]).all()
+
+
+def test_sixteen_replicates_tell_errors_without_a_word(both):
+    assert np.isfinite(controlled(both.isel(draw=slice(0, 16 * REPLICATE)))["mean_se"]).all()
+
+
+def test_controls_near_a_threshold_need_draws_there(case):
+    """Of these draws five are the tail, and no central action comes near it: an estimate by its control was 10,864."""
+    panel = check_panel(case.isel(trust=slice(0, None, 15)))
+    odd = plan(panel, 500 * 273, seed=1).with_controls().part(range(500 * 272, 500 * 273)).forecast()
+    plain = sr.summarise(odd, confidence=(0.99,)).sel(unit="Whole NHS")
+    found = controlled(odd, [float(odd["nhs_position"].quantile(0.01))], (0.99,)).sel(unit="Whole NHS")
+    assert abs(float(found["tail_value_at_risk"][0] - plain["tail_value_at_risk"][0])) < 60.0
+    assert abs(float(found["p_reaching"][0]) - 0.99) < 0.02
 
 
 def test_figures_of_a_position_that_is_its_linear_control_are_those_of_a_normal(some):
@@ -410,6 +451,52 @@ def test_the_stated_sd_knows_of_rows_that_share_their_numbers(some):
     assert abs(linear_ratio(plan(divided, 10_000)) - 1.0) < 4.5 / math.sqrt(20_000)
 
 
+# --- intervals hold the truth as often as they say --------------------------------------------------------------
+
+GROUPS, OF_GROUP, OF_TRUTH = 300, 1_000, 2_000_000
+POSITIONS = ("sector_position", "nhs_position")
+
+
+@pytest.fixture(scope="module")
+def twelve(case):
+    """Twelve trusts, and central actions in proportion to them."""
+    base = sr.Assumptions()
+    own = tuple(sr.CentralAction(a.name, 0.06 * a.planned, a.delivery) for a in base.centre.actions)
+    return check_panel(case.isel(trust=slice(0, None, 19))), replace(base, centre=sr.Centre(own))
+
+
+def figures_of_truth(position):
+    """Thresholds, and mean, chances of reaching them and tail value at risk with their errors, (figure, 2)."""
+    n, k = len(position), math.ceil(0.05 * len(position))
+    goals = np.quantile(position, [0.1, 0.6])
+    p = np.array([(position >= goal).mean() for goal in goals])
+    worst = np.sort(position)[:k]
+    short = worst[-1] - worst
+    of_tail = math.sqrt(((short**2).mean() - k / n * short.mean() ** 2) / (k - 1))
+    errors = [position.std() / math.sqrt(n), *np.sqrt(p * (1.0 - p) / n), of_tail]
+    return goals, np.column_stack([[position.mean(), *p, -worst.mean()], errors])
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say(twelve, monkeypatch):
+    """Of mean, chances and TVaR 95, for sector and whole NHS, in 300 forecasts of 1,000 draws each."""
+    panel, assumptions = twelve
+    monkeypatch.setattr(controls, "law_of_centre", cache(lambda _: law_of_centre(assumptions)))
+    truth = keep_draws(plan(panel, OF_TRUTH, assumptions, seed=1), POSITIONS, threads=None)
+    known = [figures_of_truth(truth[name].values) for name in POSITIONS]
+    kept = (*POSITIONS, "sector_position_before_support", "central_action", "control_value")
+    draws = keep_draws(plan(panel, GROUPS * OF_GROUP, assumptions, seed=2).with_controls(), kept, threads=None)
+    away = np.zeros((GROUPS, 2, 4))
+    for g in range(GROUPS):
+        group = draws.isel(draw=slice(g * OF_GROUP, (g + 1) * OF_GROUP))
+        for u, (sample, (goals, figures)) in enumerate(zip(samples_of(group), known, strict=True)):
+            found = measure(sample, goals, np.array([0.95]))
+            value, se = (np.hstack([found[f"{name}{end}"] for name in FIGURES]) for end in ("", "_se"))
+            away[g, u] = np.abs(value - figures[:, 0]) / np.hypot(se, figures[:, 1])
+    for level in (0.9, 0.95):
+        held = (away < stats.norm.ppf(0.5 + 0.5 * level)).mean(axis=0)
+        assert (np.abs(held - level) < 4.5 * math.sqrt(level * (1.0 - level) / GROUPS)).all(), (level, held)
+
+
 # --- what is refused ----------------------------------------------------------------------------------------
 
 
@@ -424,6 +511,22 @@ def test_a_plain_forecast_and_wrong_settings_are_one_report(some):
     said = faults_of(lambda: controlled(forecast, thresholds=[np.nan], confidence=(1.5,)))
     assert "3 faults" in said
     assert "neither controls nor Sobol points" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"thresholds": -725},
+            r"must be a list of finite sums \('-725'\). Give year-end positions .* such as \[-500, 0\]",
+        ),
+        ({"confidence": 0.95}, r"must be between 0 and 1, in a list \('0.95'\). Use \(0.9"),
+    ],
+)
+def test_a_bare_number_is_told_to_be_a_list(some, settings, said):
+    with pytest.raises(sr.InputError, match=said) as caught:
+        controlled(plan(some, 50).with_controls().forecast(), **settings)
+    assert len(caught.value.faults) == 1
 
 
 def test_parts_of_replicates_are_refused(both):

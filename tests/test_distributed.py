@@ -120,11 +120,24 @@ def test_a_part_of_a_plan_keeps_its_numbers(case, expected, synchronous):
     assert_same(part.compute(), expected.isel(draw=slice(400, 700)).assign_attrs(n_draws=300))
 
 
-def test_points_and_controls_come_along(case, synchronous):
-    planned = plan(case, 2048).with_points().with_controls()
-    lazy = lazy_forecast(planned, draws_per_task=300)
-    assert "replicate" in lazy.coords
-    assert_same(lazy.compute(), planned.forecast())
+SAMPLED = {"n_draws": 2048, "seed": SEED, "sampling": "sobol", "controls": True}
+
+
+def test_points_and_controls_have_the_bits_of_threads_wherever_they_are_cut(case, client):
+    forecast = simulate(case, draws_per_task=300, **SAMPLED)
+    assert "replicate" in forecast.coords
+    assert_same(forecast.compute(), sr.simulate(case, **SAMPLED))
+
+
+@pytest.mark.parametrize("sampling", ["random", "sobol"])
+def test_controls_of_the_sector_alone_can_be_kept(case, sampling, synchronous):
+    settings = SAMPLED | {"sampling": sampling, "keep": ["sector_position", "control_value"]}
+    assert_same(simulate(case, draws_per_task=1500, **settings).compute(), sr.simulate(case, **settings))
+
+
+def test_points_without_controls_have_none(case, synchronous):
+    settings = SAMPLED | {"controls": False}
+    assert_same(simulate(case, **settings).compute(), sr.simulate(case, **settings))
 
 
 # Laziness
@@ -207,6 +220,39 @@ def test_the_same_forecast_has_the_same_tasks_and_another_has_others(case):
     assert not keys(1) & keys(1, keep=["position"])
 
 
+READERS = {
+    "summarise": sr.summarise,
+    "exceedance": sr.exceedance,
+    "deficit_counts": sr.deficit_counts,
+    "rank_stability": sr.rank_stability,
+    "allocate": sr.allocate,
+    "waterfall": sr.waterfall,
+    "tornado": sr.tornado,
+    "five_answers": sr.five_answers,
+    "switching_value": sr.switching_value,
+    "compare": lambda forecast: sr.compare(forecast, forecast),
+    "write_report": lambda forecast: sr.write_report(forecast, "never-written.html"),
+    "plot_forecast": sr.plot_forecast,
+    "plot_fan": sr.plot_fan,
+    "plot_balance": sr.plot_balance,
+    "controlled": sr.controlled,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_readers_ask_for_draws_in_memory_before_any_is_made(case, name, groups_made):
+    with pytest.raises(
+        sr.InputError, match=r"draws are Dask arrays, not in memory. Compute it first: forecast.compute"
+    ):
+        READERS[name](simulate(case, **SAMPLED))
+    assert not groups_made
+
+
+def test_what_was_computed_is_read(case, synchronous):
+    computed = sr.summarise(simulate(case, n_draws=N, seed=SEED).compute())
+    assert computed.drop_attrs().equals(sr.summarise(sr.simulate(case, n_draws=N, seed=SEED)).drop_attrs())
+
+
 # Drivers and rules of the user's own
 
 
@@ -277,6 +323,21 @@ def test_all_faults_of_the_settings_come_at_once(case):
     assert len(caught.value.faults) == 5
 
 
+def test_what_does_not_go_together_is_in_the_same_report(case):
+    with pytest.raises(sr.InputError) as caught:
+        simulate(case, n_draws=0, keep="summary", sampling="sobol", by_quarter=True)
+    assert [fault.variable for fault in caught.value.faults] == ["n_draws", "keep", "by_quarter"]
+    with pytest.raises(sr.InputError, match=r"sampling: unknown sampling \('halton'\)") as caught:
+        simulate(case, n_draws=N, sampling="halton", progress=True)
+    assert {fault.variable for fault in caught.value.faults} == {"sampling", "progress"}
+    assert {fault.place for fault in caught.value.faults} == {"distributed.simulate"}
+
+
+def test_points_come_in_whole_replicates(case):
+    with pytest.raises(sr.InputError, match=r"Ask for 2,048 draws"):
+        simulate(case, n_draws=1500, sampling="sobol")
+
+
 def test_a_name_that_is_no_variable_by_draw_is_a_fault(case):
     with pytest.raises(sr.InputError, match=r"keep.*'positions'") as caught:
         simulate(case, n_draws=N, keep=["positions", "plan"])
@@ -340,6 +401,27 @@ def test_workers_get_no_draws_to_count_by(case, monkeypatch):
     assert sizes[0] < 4 * len(pickle.dumps(plan(case)))
 
 
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_progress_counts_groups_in_one_process(case, scheduler):
+    told = []
+    with dask.config.set(scheduler=scheduler):
+        simulate(case, n_draws=18_000, keep="summary", draws_per_task=4_000, progress=lambda *how: told.append(how))
+    assert told == [(k, 5) for k in range(1, 6)]
+
+
+@pytest.mark.parametrize("groups", [1, 9])
+def test_progress_counts_groups_on_a_cluster_and_changes_nothing(case, client, groups):
+    told, settings = [], {"n_draws": 4_000 * groups, "seed": SEED, "keep": "summary"}
+    counted = simulate(case, **settings, draws_per_task=4_000, progress=lambda *how: told.append(how))
+    assert told == [(k, groups) for k in range(1, groups + 1)]
+    assert_same(counted, sr.simulate(case, **settings))
+
+
+def test_progress_is_a_line_on_standard_error(case, synchronous, capsys):
+    simulate(case, n_draws=N, keep="summary", progress=True)
+    assert capsys.readouterr().err == "\rcounted 1 of 1 groups of draws\n"
+
+
 def deficits(part):
     return (part.forecast(threads=1)["position"].values < -0.005).sum(axis=1)
 
@@ -365,7 +447,8 @@ def slow_sum(started, part):
     return len(part.run.draws)
 
 
-def test_a_cluster_that_goes_away_is_said_plainly(case, tmp_path):
+@pytest.mark.parametrize("progress", [None, lambda *how: None], ids=["silent", "told"])
+def test_a_cluster_that_goes_away_is_said_plainly(case, tmp_path, progress):
     started = tmp_path / "started"
 
     def close_when_started(workers):
@@ -377,7 +460,7 @@ def test_a_cluster_that_goes_away_is_said_plainly(case, tmp_path):
         closing = threading.Thread(target=close_when_started, args=[workers])
         closing.start()
         with pytest.raises(ConnectionError, match="the cluster went away before the sum was done"):
-            total(tree_sum(plan(case), partial(slow_sum, str(started)), draws_per_task=20))
+            total(tree_sum(plan(case), partial(slow_sum, str(started)), draws_per_task=20), progress)
         closing.join()
 
 
@@ -390,10 +473,25 @@ def test_an_interrupt_passes(case, synchronous):
         total(tree_sum(plan(case), interrupted))
 
 
-def test_an_error_in_a_sum_names_its_draws(case, client):
+@pytest.mark.parametrize("progress", [None, lambda *how: None], ids=["silent", "told"])
+def test_an_error_in_a_sum_names_its_draws(case, client, progress):
     def odd(part):
         return 1 // (part.run.draws.start - 500)
 
     with pytest.raises(ZeroDivisionError) as caught:
-        total(tree_sum(plan(case), odd, draws_per_task=500))
+        total(tree_sum(plan(case), odd, draws_per_task=500), progress)
     assert "This was in draws 500 to 999." in caught.value.__notes__
+
+
+def every_other_fails(part):
+    if not part.run.first_draw % 100:
+        raise LookupError("no even group")
+    time.sleep(0.2)
+    return 1
+
+
+def test_an_error_does_not_wait_for_the_other_groups(case, client):
+    told = []
+    with pytest.raises(LookupError, match="no even group"):
+        total(tree_sum(plan(case), every_other_fails, draws_per_task=50), lambda *how: told.append(how))
+    assert len(told) < 10

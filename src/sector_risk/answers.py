@@ -13,7 +13,7 @@ from sector_risk.evidence_log import JUDGED, assumption_rows, rule_rows
 from sector_risk.findings import Findings, find
 from sector_risk.measures import SURE
 from sector_risk.panel.fill import WARNED
-from sector_risk.readings import balance, counted_draws, effect_label, money, pounds
+from sector_risk.readings import balance, counted_draws, effect_label, money, pounds, sampling_notes
 from sector_risk.settings import CONFIDENCE
 from sector_risk.units import NHS, SECTOR
 
@@ -258,6 +258,7 @@ def _how_sure(found: Findings) -> Iterator[str]:
 def _doubts(forecast: xr.Dataset) -> Iterator[str]:
     """Say what the forecast has seen, whether it holds doubt about assumptions, and what of its data was filled."""
     yield from evidence_notes(forecast)
+    yield from sampling_notes(forecast.attrs)
     if "months_seen" not in forecast:
         yield "Nothing of the year is seen yet."
     if "parameter_set" not in forecast.coords:

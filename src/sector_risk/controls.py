@@ -1,6 +1,7 @@
 """More from the draws there are: figures of the sector and the whole NHS by control variates and Sobol points."""
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from sector_risk.assumptions import Assumptions
-from sector_risk.faults import Fault
+from sector_risk.faults import Fault, InputWarning
 from sector_risk.kernels import quantile
 from sector_risk.kernels.controls import CURVATURE, LINEAR, OWN_WALK, SMOOTH
 from sector_risk.kernels.sobol import REPLICATE
@@ -30,18 +31,26 @@ PLACE = "controlled"
 NEEDED = ("sector_position", "sector_position_before_support", "nhs_position", "central_action")
 FEWEST_REPLICATES = 16
 """With fewer, their spread does not tell an error."""
+FEWEST_BEYOND = 20
+"""Draws on each side of a threshold that controls near it need: with fewer, it may be that none of them shows there."""
 BANDWIDTH = 0.3
 """Width over which the own walks' control is smoothed, in standard deviations of the sector's position."""
 CELLS, HALVINGS = 4096, 40
 TINY = 1e-9
 
-_UNIT, _WORTH = ("unit",), "plain draws that one draw is worth, an estimate: "
+_UNIT, _WORTH = ("unit",), "how many plain random draws one of these draws is worth (an estimate) for the "
 _BY_THRESHOLD, _BY_CONFIDENCE = ("unit", "threshold"), ("unit", "confidence")
 _BALANCE, _DEFICIT = "surplus positive, deficit negative", "deficit positive, surplus negative"
 _FIGURES = (
     ("mean", _UNIT, MONEY, "expected year-end position", _BALANCE),
-    ("p_reaching", _BY_THRESHOLD, "1", "probability of the threshold or a better position", ""),
-    ("tail_value_at_risk", _BY_CONFIDENCE, MONEY, "mean deficit of the worst 1 - confidence of draws", _DEFICIT),
+    ("p_reaching", _BY_THRESHOLD, "1", "probability of a year-end position at the threshold or better", ""),
+    (
+        "tail_value_at_risk",
+        _BY_CONFIDENCE,
+        MONEY,
+        "mean year-end deficit of the worst 1 - confidence of draws",
+        _DEFICIT,
+    ),
 )
 SPECS = {
     spec.name: spec
@@ -50,7 +59,9 @@ SPECS = {
 } | {
     "unit": VariableSpec("unit", _UNIT, "", "provider sector or whole NHS", kind="text"),
     "threshold": VariableSpec("threshold", ("threshold",), MONEY, "year-end position", sign=_BALANCE),
-    "confidence": VariableSpec("confidence", ("confidence",), "1", "level of the measure of deficit"),
+    "confidence": VariableSpec(
+        "confidence", ("confidence",), "1", "confidence: at 0.95 the tail is the worst 5% of draws"
+    ),
 }
 
 
@@ -76,11 +87,16 @@ def controlled(
     tail_value_at_risk -q - min(S - q, 0) n / k         L, C, D, h r((t' - A) / h) - E, Phi((q - R) / h) N
     ================== ================================ ==========================================================
 
-    with t' the quantile of A + h Z that y asks for. Expectations E follow from the laws of L and C.
+    with t' the quantile of A + h Z that y asks for. Expectations E follow from the laws of L and C. With fewer than 20
+    draws below the threshold or above it, or fewer than 20 in the tail, L, C and D are all controls there are.
 
-    Errors: without Sobol points, sd(y - b x) / sqrt(n). With them, draws of a replicate are not independent but
-    replicates are: sd of the R replicates' means / sqrt(R), to be taken with Student's t of R - 1 degrees of freedom;
-    NaN with fewer than 16 replicates. In parameter sets' draws all of this is too small.
+    Errors: without Sobol points, the jackknife's: sqrt(n - 1) times the sd of what leaving out one draw after the other
+    does to the estimate, w e / (1 - l), with residuals e of the regression, leverages l, and w such that the estimate
+    is the sum of w y. With them, draws of a replicate are not independent but replicates are: sd of the R replicates'
+    means of y - b x / sqrt(R), to be taken with Student's t of R - 1 degrees of freedom; NaN with fewer than 16
+    replicates, 16,384 draws. In parameter sets' draws all of this is too small. Intervals hold the truth as often as
+    they say from 1,000 draws, and 50 in the tail and on each side of a threshold; with 20 there 95% intervals do so 91%
+    of the time, with 10 87%, as those of `summarise`.
 
     Parameters
     ----------
@@ -106,6 +122,11 @@ def controlled(
         If the forecast was made with neither, has parts of replicates, is not whole, or thresholds or levels are not
         numbers of their kind.
 
+    Warns
+    -----
+    InputWarning
+        If there are too few replicates for errors.
+
     References
     ----------
     Glasserman (2004), "Monte Carlo Methods in Financial Engineering", ch. 4 and 5; Owen (1998), "Scrambling Sobol' and
@@ -123,11 +144,12 @@ def controlled(
     faults = [*threshold_faults(thresholds), *confidence_faults(PLACE, confidence), *sampling_faults(forecast)]
     with_controls = "control_value" in forecast
     check_forecast(forecast, (*NEEDED, "control_value") if with_controls else NEEDED, also=faults)
+    replicates = forecast.sizes["draw"] // REPLICATE if "replicate" in forecast.coords else 0
+    warn_of_few_replicates(replicates)
     goals, sure = numbers(thresholds), numbers(confidence)
     measured = [measure(sample, goals, sure) for sample in samples_of(forecast)]
     variables = {name: (SPECS[name].dims, np.array([m[name] for m in measured])) for name in measured[0]}
     labels = {"unit": np.array([SECTOR, NHS], object), "threshold": goals, "confidence": sure}
-    replicates = forecast.sizes["draw"] // REPLICATE if "replicate" in forecast.coords else 0
     return described(xr.Dataset(variables, labels, forecast.attrs | {"replicates": replicates}), SPECS)
 
 
@@ -276,8 +298,10 @@ def p_reaching(sample: Sample, threshold: float) -> Figure:
     reached, c = (sample.position >= threshold).astype(np.float64), sample.controls
     if c is None:
         return estimate(reached, [], sample.replicates)
-    n, law = len(reached), c.smoothed
-    t = law.quantile(float(np.clip(1.0 - reached.mean(), 0.5 / n, 1.0 - 0.5 / n)))
+    above, n, law = int(reached.sum()), len(reached), c.smoothed
+    if min(above, n - above) < FEWEST_BEYOND:
+        return estimate(reached, c.of_mean, sample.replicates)
+    t = law.quantile(1.0 - above / n)
     simple = special.ndtr((c.linear + c.centre - t) / c.width) - law.at_least(t)
     away = (threshold - c.smooth) / c.width
     return estimate(reached, [simple, *c.of_mean, np.exp(-0.5 * away * away) * c.own_walk], sample.replicates)
@@ -291,6 +315,8 @@ def tail_value_at_risk(sample: Sample, confidence: float) -> Figure:
     deficit = -q - np.minimum(sample.position - q, 0.0) * (n / k)
     if c is None:
         return estimate(deficit, [], sample.replicates)
+    if k < FEWEST_BEYOND:
+        return estimate(deficit, c.of_mean, sample.replicates)
     law = c.smoothed
     t = law.quantile(k / n)
     simple = c.width * ramp((t - c.linear - c.centre) / c.width) - law.shortfall(t)
@@ -302,30 +328,64 @@ def estimate(y: F64, controls: Sequence[Any], replicates: int) -> Figure:
     """Mean of y with what controls explain taken out, its error, and what a draw is worth beside a plain one.
 
     >>> x = np.array([-1.0, 1.0, -1.0, 1.0, 3.0])
-    >>> estimate(2.0 + 3.0 * x + np.array([0.1, -0.1, -0.1, 0.1, 0.0]), [x], 0)[0]
+    >>> round(estimate(2.0 + 3.0 * x + np.array([0.1, -0.1, -0.1, 0.1, 0.0]), [x], 0)[0], 12)
     2.0
     """
-    left = y - explained(y, np.array(controls)) if controls else y
-    se = error(left, len(controls), replicates)
+    fit = Fit.of(y, np.reshape(controls, (len(controls), len(y))))
+    se = fit.error_of_replicates(replicates) if replicates else fit.error()
     plain = float(y.var(ddof=1)) / len(y) if len(y) > 1 else math.nan
-    return float(left.mean()), se, plain / se**2 if se > 0.0 else math.nan
+    return fit.mean, se, plain / se**2 if se > 0.0 else math.nan
 
 
-def explained(y: F64, x: F64) -> F64:
-    """Return b x with b from the regression of y on controls x, (control, draw), that need not differ."""
-    around, scale = x - x.mean(axis=1, keepdims=True), np.maximum(x.std(axis=1), TINY)[:, None]
-    around /= scale
-    b = np.linalg.lstsq(around @ around.T, around @ (y - y.mean()), rcond=1e-10)[0]
-    return b @ (x / scale)
+@dataclass(frozen=True)
+class Fit:
+    """Regression of some y on controls with mean nought."""
+
+    mean: float  # of y where controls are nought: the estimate
+    residual: F64  # (draw,)
+    weight: F64  # (draw,) of each y in the estimate
+    leverage: F64  # (draw,)
+    n_controls: int
+
+    @classmethod
+    def of(cls, y: F64, x: F64) -> "Fit":
+        """Fit y to controls x, (control, draw), that need not differ."""
+        n, scale = len(y), np.maximum(x.std(axis=1), TINY)
+        mean = x.mean(axis=1) / scale
+        around = x / scale[:, None] - mean[:, None]
+        inverse = np.linalg.pinv(around @ around.T, rcond=1e-10, hermitian=True)
+        b = inverse @ (around @ (y - y.mean()))
+        return cls(
+            mean=float(y.mean() - b @ mean),
+            residual=y - y.mean() - b @ around,
+            weight=1.0 / n - (inverse @ mean) @ around,
+            leverage=1.0 / n + ((inverse @ around) * around).sum(axis=0),
+            n_controls=len(x),
+        )
+
+    def error(self) -> float:
+        """Standard error by the jackknife, draws being independent: controls' slopes are estimates too."""
+        n = len(self.residual)
+        if n - 1 <= self.n_controls:
+            return math.nan
+        moved = self.weight * self.residual / np.maximum(1.0 - self.leverage, TINY)
+        return math.sqrt(n - 1) * float(moved.std())
+
+    def error_of_replicates(self, replicates: int) -> float:
+        """Standard error from the means of replicates, which are independent of each other."""
+        if replicates < FEWEST_REPLICATES:
+            return math.nan
+        means = self.residual.reshape(replicates, -1).mean(axis=1)
+        return float(means.std(ddof=1)) / math.sqrt(replicates)
 
 
-def error(left: F64, n_controls: int, replicates: int) -> float:
-    """Standard error of a mean of draws, or of replicates of them."""
-    if replicates:
-        means = left.reshape(replicates, -1).mean(axis=1)
-        return float(means.std(ddof=1)) / math.sqrt(replicates) if replicates >= FEWEST_REPLICATES else math.nan
-    free = len(left) - 1 - n_controls
-    return math.sqrt(float(left.var()) / free) if free > 0 else math.nan
+def warn_of_few_replicates(replicates: int) -> None:
+    """Warn where Sobol points are too few for errors."""
+    if 0 < replicates < FEWEST_REPLICATES:
+        counted = "one replicate of Sobol points does" if replicates == 1 else f"{replicates} replicates do"
+        rule = f"{counted} not tell errors, which are NaN; {FEWEST_REPLICATES} do"
+        remedy = f"Simulate {FEWEST_REPLICATES * REPLICATE:,} draws or more, or leave sampling as it is by default."
+        warnings.warn(f"{rule}. {remedy}", InputWarning, stacklevel=3)
 
 
 def threshold_faults(thresholds: Any) -> list[Fault]:
@@ -333,7 +393,8 @@ def threshold_faults(thresholds: Any) -> list[Fault]:
     goals = numbers(thresholds)
     if goals.ndim == 1 and len(goals) and np.isfinite(goals).all():
         return []
-    return [Fault(PLACE, "must be a list of finite sums", str(thresholds), "Use (0.0,).", variable="thresholds")]
+    remedy = "Give year-end positions in GBP million, such as [-500, 0]."
+    return [Fault(PLACE, "must be a list of finite sums", str(thresholds), remedy, variable="thresholds")]
 
 
 def sampling_faults(forecast: xr.Dataset) -> Iterator[Fault]:
@@ -345,7 +406,7 @@ def sampling_faults(forecast: xr.Dataset) -> Iterator[Fault]:
     if "control_value" in forecast and lost:
         remedy = "Keep the attributes that simulate gave the forecast."
         yield Fault("forecast", "has lost attributes", ", ".join(lost), remedy)
-    if "replicate" in forecast.coords:
+    if "replicate" in forecast.coords and not forecast["replicate"].chunks:
         number = forecast["replicate"].values
         if (number != number[::REPLICATE].repeat(REPLICATE)[: len(number)]).any() or len(number) % REPLICATE:
             remedy = f"Keep whole replicates of {REPLICATE:,} draws, in their order."

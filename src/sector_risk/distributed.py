@@ -1,7 +1,7 @@
 """Forecasts on many machines: groups of draws as Dask tasks, with the bits of `sector_risk.simulate`.
 
-Nothing here knows of a client. What is made computes under whatever Dask has at the time: a `distributed.Client`, or
-the threads of this process.
+What is made computes under whatever Dask has at the time: a `distributed.Client`, or the threads of this process. Only
+progress knows which of the two it is.
 """
 
 import operator
@@ -22,9 +22,10 @@ from sector_risk.extras import need
 from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.panel import check_panel
 from sector_risk.planned import Planned, plan_forecast, run_draws
+from sector_risk.progress import Progress, reporter
 from sector_risk.regimes import Regime
 from sector_risk.results import label_forecast
-from sector_risk.simulation import check_settings, warn_of_idle_rules
+from sector_risk.simulation import check_settings, together_faults, warn_of_idle_rules
 from sector_risk.streaming import (
     Counts,
     Keep,
@@ -67,8 +68,11 @@ def simulate(
     seed: int = 0,
     by_quarter: bool = False,
     keep: Keep = "draws",
+    sampling: str = "random",
+    controls: bool = False,
     draws_per_task: int | None = None,
     threads_per_task: int = 1,
+    progress: bool | Progress = False,
 ) -> xr.Dataset:
     """Plan a forecast whose draws are made by Dask, group by group, when something is computed from them.
 
@@ -84,12 +88,16 @@ def simulate(
         As for `sector_risk.simulate`: all draws, or those of the variables named, which are then all that a task holds
         on to; or a summary, which is made at once: workers count, and counts are added up on the way to the client.
         An exact summary is not covered.
+    sampling, controls
+        As for `sector_risk.simulate`; groups need not be whole replicates.
     draws_per_task : int, optional
         Draws of a group, up to 1,048,576; the last one takes what is left. Speed and memory only: results are the same
         to the bit. Default: 10,000, of which 227 trusts take 130 to 160 MB; for a summary 200,000, of which nothing is
         kept but some 50 MB of counts (here it is rounded up to pieces of 4,000).
     threads_per_task : int
         Threads inside a task. One is right where workers have a thread for each core.
+    progress : bool or function (groups done, groups in all)
+        For a summary alone; True shows a line on standard error.
 
     Returns
     -------
@@ -103,7 +111,7 @@ def simulate(
         If Dask is missing.
     InputError
         With every fault of panel and settings; for what cannot be kept; for drivers or rules that cannot be sent to
-        another process.
+        another process; for progress of draws, which are not made here.
     ConnectionError
         If the cluster goes away while a summary is made. While draws are computed, errors are Dask's own.
 
@@ -131,13 +139,18 @@ def simulate(
     """
     need("a forecast on a cluster", "cluster", "dask")
     assumptions = Assumptions() if assumptions is None else assumptions
-    asked = _checked(assumptions, regime, n_draws, seed, draws_per_task, threads_per_task)
+    keep = settled(keep)
+    numbers = {"n_draws": n_draws, "seed": seed, "block_size": draws_per_task, "threads": threads_per_task}
+    together = [*together_faults(keep, None, sampling, controls, by_quarter), *_progress_faults(keep, progress)]
+    asked = _checked(assumptions, regime, numbers, together)
     panel = check_panel(panel)
     planned = plan_forecast(panel, assumptions, asked, n_draws=n_draws, seed=seed, by_quarter=by_quarter)
     warn_of_idle_rules(planned.regime, planned.run.prepared.context.years)
-    keep = settled(keep)
+    planned = planned.with_points() if sampling == "sobol" else planned
+    planned = planned.with_controls() if controls else planned
     if isinstance(keep, Summary):
-        return summarise_on_workers(planned, keep, draws_per_task or DRAWS_PER_COUNT, threads_per_task)
+        per_task, report = draws_per_task or DRAWS_PER_COUNT, reporter(progress, groups_done)
+        return summarise_on_workers(planned, keep, per_task, threads_per_task, report)
     return lazy_forecast(planned, keep, draws_per_task or DRAWS_PER_TASK, threads_per_task)
 
 
@@ -155,15 +168,18 @@ def lazy_forecast(
 
 
 def summarise_on_workers(
-    planned: Planned, asked: Summary, draws_per_task: int = DRAWS_PER_COUNT, threads_per_task: int = 1
+    planned: Planned,
+    asked: Summary,
+    draws_per_task: int = DRAWS_PER_COUNT,
+    threads_per_task: int = 1,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Return the summary of a plan, counted by Dask; `simulate` says how. This process says where bins lie."""
     raise_if_any([*keep_faults(asked, planned.pattern()), *_exact_faults(asked)])
     layout = lay_out(planned, float(np.min(asked.confidence)), threads_per_task)
-    sent = replace(layout, pilot=layout.pilot.drop_dims("draw"))
     per_task = -(-draws_per_task // PIECE) * PIECE  # a sum over a piece has bits of its own
-    counts = tree_sum(planned, partial(_counts, sent, threads_per_task), draws_per_task=per_task)
-    return label_summary(planned, layout, total(counts), asked)
+    counts = tree_sum(planned, partial(_counts, layout, threads_per_task), draws_per_task=per_task)
+    return label_summary(planned, layout, total(counts, progress), asked)
 
 
 def tree_sum(
@@ -221,8 +237,15 @@ def tree_sum(
     return untyped(keys[0], graph)
 
 
-def total(value: Any) -> Any:
+def total(value: Any, progress: Progress | None = None) -> Any:
     """Compute what `tree_sum` made, and say so plainly where the cluster went away under it.
+
+    Parameters
+    ----------
+    value : dask.delayed.Delayed
+        From `tree_sum`.
+    progress : function (parts done, parts in all), optional
+        Told of each part that is done.
 
     Raises
     ------
@@ -230,13 +253,60 @@ def total(value: Any) -> Any:
         If scheduler or client were gone before it was done. Nothing is kept; a new run gives the same result.
     """
     try:
-        return value.compute()
+        return _watched(value, progress) if progress else value.compute()
     except CancelledError as error:
         message = (
             "the cluster went away before the sum was done, and what its workers held is lost; "
             "start it again and run again: the result is the same to the bit"
         )
         raise ConnectionError(message) from error
+
+
+def groups_done(done: int, total: int) -> str:
+    """Count groups of draws.
+
+    >>> groups_done(2, 4)
+    'counted 2 of 4 groups of draws'
+    """
+    return f"counted {done} of {total} groups of draws"
+
+
+def _watched(value: Any, progress: Progress) -> Any:
+    """Compute a sum, and tell of its parts: a cluster has a future for each, other schedulers call back."""
+    import dask.base
+    import dask.callbacks
+
+    base: Any = dask.base
+    callbacks: Any = dask.callbacks
+    graph: Graph = dict(value.__dask_graph__())
+    parts = [key for key, task in graph.items() if isinstance(task, tuple) and task[0] is _run]
+    client = getattr(base.get_scheduler(collections=[value]), "__self__", None)
+    if client is not None:
+        return _watched_on_cluster(client, client.get(graph, [*parts, value.key], sync=False), progress)
+    left = set(parts)
+
+    def tell(key: Hashable, *_: Any) -> None:
+        if key in left:
+            left.remove(key)
+            progress(len(parts) - len(left), len(parts))
+
+    with callbacks.Callback(posttask=tell):
+        return value.compute()
+
+
+def _watched_on_cluster(client: Any, futures: list[Any], progress: Progress) -> Any:
+    """Return the result of the last future. Those of parts are let go when they are done, for states take memory."""
+    import distributed
+
+    untyped: Any = distributed
+    whole, in_all = futures.pop(), len(futures)
+    waiting = untyped.as_completed(futures, loop=client.loop)
+    futures.clear()
+    for done, part in enumerate(waiting, 1):
+        if part.status != "finished":
+            break
+        progress(done, in_all)
+    return whole.result()
 
 
 @dataclass(frozen=True)
@@ -347,16 +417,22 @@ def _array(name: str, variable: xr.DataArray, tasks: _Tasks, layer: Graph) -> "A
     return untyped(graph, own, chunks, variable.dtype)
 
 
-def _checked(
-    assumptions: Any, regime: Regime | str | None, n_draws: Any, seed: Any, per_task: Any, threads: Any
-) -> Regime | None:
+def _progress_faults(keep: Any, progress: Any) -> Iterator[Fault]:
+    """Yield a fault for progress of draws that nothing makes yet."""
+    if progress and not isinstance(keep, Summary):
+        remedy = "Leave it out, and use dask.diagnostics.ProgressBar or distributed.progress when you compute."
+        yield Fault(PLACE, "draws are made when something is computed from them", "", remedy, variable="progress")
+
+
+def _checked(assumptions: Any, regime: Any, numbers: dict[str, Any], together: list[Fault]) -> Regime | None:
     """Return the regime that is asked for, if any; raise one `InputError` for all faults of the settings."""
-    numbers = {"n_draws": n_draws, "seed": seed, "block_size": per_task, "threads": threads}
+    asked, faults = None, together
     try:
-        return check_settings(PLACE, assumptions, regime, **numbers)
+        asked = check_settings(PLACE, assumptions, regime, **numbers)
     except InputError as error:
-        faults = (replace(f, variable=OWN_NAMES.get(f.variable, f.variable)) for f in error.faults)
-        raise InputError(faults) from None
+        faults = [*error.faults, *together]
+    raise_if_any(replace(f, place=PLACE, variable=OWN_NAMES.get(f.variable, f.variable)) for f in faults)
+    return asked
 
 
 def _pickled(planned: Planned, make: Callable[[Planned], Any]) -> bytes:

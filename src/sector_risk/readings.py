@@ -32,6 +32,7 @@ __all__ = [
     "review_list",
     "rule_words",
     "rules_in_force",
+    "sampling_notes",
     "sector_plan",
     "share_on_plan",
     "worst_total",
@@ -395,6 +396,7 @@ def data_notes(attrs: Mapping[Hashable, Any], *, brief: bool = False) -> Iterato
     ['Filled by default (all 2 trusts): system, not stated; pay_afc, a share of turnover']
     """
     yield from json.loads(attrs.get("notes", "[]"))
+    yield from sampling_notes(attrs)
     filled = json.loads(attrs["filled"])
     shown = {name: rule for name, rule in filled.items() if name in WARNED} if brief else filled
     for name, rule in shown.items():
@@ -405,6 +407,21 @@ def data_notes(attrs: Mapping[Hashable, Any], *, brief: bool = False) -> Iterato
         yield f"Left out, {len(left_out)} in all: {_some(left_out)}"
     if not_used:
         yield f"Read but not used yet: {', '.join(not_used)}"
+
+
+def sampling_notes(attrs: Mapping[Hashable, Any]) -> Iterator[str]:
+    """Say so where errors are too large, for draws are not independent.
+
+    >>> list(sampling_notes({}))
+    []
+    >>> list(sampling_notes({"sampling": "sobol"}))[0][:27]
+    'The draws are Sobol points:'
+    """
+    if attrs.get("sampling") == "sobol":
+        yield (
+            "The draws are Sobol points: errors, which take draws as independent, are up to one and a half times too "
+            "large for the sector and three times for the whole NHS; `controlled` gives theirs."
+        )
 
 
 def _silent_lines(filled: Mapping[str, str]) -> Iterator[str]:

@@ -228,9 +228,9 @@ def check_forecast(
 ) -> None:
     """Raise one `InputError` for all that keeps anything from being read off a forecast.
 
-    That is: a projection, a file of another format, a variable that is missing or has lost its trusts or draws, draws
-    that are not finite, and a selection of trusts whose sector figures are still those of the whole; `also` are faults
-    of settings.
+    That is: a projection, Dask arrays, a file of another format, a variable that is missing or has lost its trusts or
+    draws, draws that are not finite, and a selection of trusts whose sector figures are still those of the whole;
+    `also` are faults of settings.
     """
     faults = [*forecast_faults(forecast, needed, instead), *also]
     if not faults:
@@ -251,6 +251,9 @@ def forecast_faults(forecast: xr.Dataset, needed: Iterable[str], instead: str) -
     if "unit" in forecast.dims:
         remedy = "Read its own variables, such as mean and value_at_risk; or simulate and keep draws."
         return [Fault("forecast", "a summary, which has no draws", "", remedy, variable="draw")]
+    if any(values.chunks for values in forecast.variables.values()):
+        remedy = "Compute it first: forecast.compute(). If memory does not hold it, ask for a summary: keep='summary'."
+        return [Fault("forecast", "draws are Dask arrays, not in memory", "", remedy, variable="draw")]
     if "versions" in forecast.attrs and forecast.attrs.get("format") != FORECAST_FORMAT:
         return [Fault("forecast", "made by another version", _made_by(forecast), "Make it again with this version.")]
     remedy = "Give a forecast made by simulate or condition; if it keeps some variables only, name this one too."

@@ -57,7 +57,7 @@ def quantile_figures(histograms: list[Histogram], levels: F64, second: Sorted | 
     """Quantiles of each row, their errors and their bounds, (R, level)."""
     n = int(histograms[0].up_to[-1])
     wanted, ranks = wanted_ranks(n, levels)
-    read, width = np.moveaxis([h.order_statistic(ranks) for h in histograms], 1, 0)
+    read, width = np.moveaxis(np.array([h.order_statistic(ranks) for h in histograms]), 1, 0)
     value, low, high = np.split(read, 3, axis=1)
     bound = width[:, : len(levels)]
     if second is not None:
