@@ -371,8 +371,14 @@ def test_a_killed_worker_changes_nothing(case, client):
 
 @pytest.mark.parametrize("per_task", [500, 1700, 20_000])
 def test_a_summary_from_workers_has_the_bits_of_threads(case, client, per_task):
-    counted = simulate(case, n_draws=5200, seed=SEED, keep="summary", draws_per_task=per_task)
-    assert_same(counted, sr.simulate(case, n_draws=5200, seed=SEED, keep="summary"))
+    counted = simulate(case, n_draws=13_200, seed=SEED, keep="summary", draws_per_task=per_task)
+    assert_same(counted, sr.simulate(case, n_draws=13_200, seed=SEED, keep="summary"))
+
+
+def test_an_exact_summary_from_workers_has_the_bits_of_threads(case, client):
+    asked = Summary(exact=True)
+    found = simulate(case, n_draws=13_200, seed=SEED, keep=asked, draws_per_task=4_000)
+    assert_same(found, sr.simulate(case, n_draws=13_200, seed=SEED, keep=asked))
 
 
 def test_a_summary_is_at_the_levels_asked_for(case, synchronous):
@@ -383,8 +389,8 @@ def test_a_summary_is_at_the_levels_asked_for(case, synchronous):
 
 def test_faults_of_a_summary_come_at_once(case, groups_made):
     with pytest.raises(sr.InputError) as caught:
-        simulate(case, n_draws=N, keep=Summary(quantiles=(2.0,), confidence=(), exact=True))
-    assert len(caught.value.faults) == 3
+        simulate(case, n_draws=N, keep=Summary(quantiles=(2.0,), confidence=()))
+    assert len(caught.value.faults) == 2
     assert not groups_made
 
 

@@ -248,6 +248,17 @@ def test_merged_trusts_rules_and_drivers_of_others_are_counted_too(panel):
         assert streamed["p_missing_control_total"].equals(expected["p_missing_control_total"])
         mean = kept["contribution"].mean("draw", dtype=float)
         np.testing.assert_allclose(streamed["contribution_mean"], mean, atol=1e-6)
+        error = kept["contribution"].astype(float).std("draw", ddof=1) / np.sqrt(2_500)
+        np.testing.assert_allclose(streamed["contribution_mean_se"], error, atol=1e-6)
+
+
+def test_trusts_without_a_system_count_in_no_system(panel):
+    few = panel.isel(trust=slice(0, 12))
+    none = few.assign_coords(system=("trust", ["not stated", "A", "B", "B", *["not stated"] * 8]))
+    streamed = sr.simulate(none, n_draws=2_100, keep=sr.Summary(exact=True))
+    expected = sr.summarise(sr.simulate(none, n_draws=2_100))
+    assert list(streamed["unit"].values) == list(expected["unit"].values)
+    assert streamed["position_quantile"].equals(expected["position_quantile"])
 
 
 def test_sums_far_beyond_the_first_draws_are_right_and_do_not_wrap():

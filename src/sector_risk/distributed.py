@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -27,16 +26,12 @@ from sector_risk.regimes import Regime
 from sector_risk.results import label_forecast
 from sector_risk.simulation import check_settings, together_faults, warn_of_idle_rules
 from sector_risk.streaming import (
-    Counts,
     Keep,
-    Layout,
     Summary,
-    count,
     keep_faults,
-    label_summary,
-    lay_out,
     names_by_draw,
     settled,
+    summarise_passes,
 )
 
 if TYPE_CHECKING:
@@ -87,7 +82,6 @@ def simulate(
     keep : "draws", "summary", Summary or sequence of str
         As for `sector_risk.simulate`: all draws, or those of the variables named, which are then all that a task holds
         on to; or a summary, which is made at once: workers count, and counts are added up on the way to the client.
-        An exact summary is not covered.
     sampling, controls
         As for `sector_risk.simulate`; groups need not be whole replicates.
     draws_per_task : int, optional
@@ -175,11 +169,13 @@ def summarise_on_workers(
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Return the summary of a plan, counted by Dask; `simulate` says how. This process says where bins lie."""
-    raise_if_any([*keep_faults(asked, planned.pattern()), *_exact_faults(asked)])
-    layout = lay_out(planned, float(np.min(asked.confidence)), threads_per_task)
+    raise_if_any(keep_faults(asked, planned.pattern()))
     per_task = -(-draws_per_task // PIECE) * PIECE  # a sum over a piece has bits of its own
-    counts = tree_sum(planned, partial(_counts, layout, threads_per_task), draws_per_task=per_task)
-    return label_summary(planned, layout, total(counts, progress), asked)
+
+    def on_workers(state_of: Callable[..., Any], tell: Progress | None) -> Any:
+        return total(tree_sum(planned, partial(state_of, threads=threads_per_task), draws_per_task=per_task), tell)
+
+    return summarise_passes(planned, asked, threads_per_task, on_workers, progress)
 
 
 def tree_sum(
@@ -360,18 +356,6 @@ def _arrays(names: Sequence[str], threads: int, part: Planned) -> dict[str, NDAr
     """Return variables of a part's forecast by name."""
     forecast = label_forecast(part.run, run_draws(part.run, threads, None, False), part.central_actions())
     return {name: forecast[name].values for name in names}
-
-
-def _counts(layout: Layout, threads: int, part: Planned) -> Counts:
-    """Count a part."""
-    return count(part, layout, threads)
-
-
-def _exact_faults(asked: Summary) -> Iterator[Fault]:
-    """Yield a fault for a second pass over all draws."""
-    if asked.exact:
-        remedy = "Leave `exact` out, or ask sector_risk.simulate for it."
-        yield Fault(PLACE, "an exact summary is not made on a cluster", "exact=True", remedy, variable="keep")
 
 
 def _add(states: list[Any]) -> Any:

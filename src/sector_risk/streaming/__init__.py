@@ -2,10 +2,9 @@
 
 from sector_risk.streaming.counts import Counts, add_up, count
 from sector_risk.streaming.kept import keep_draws
-from sector_risk.streaming.labels import label_summary
 from sector_risk.streaming.layout import Layout, lay_out
 from sector_risk.streaming.settings import Keep, Summary, keep_faults, names_by_draw, settled
-from sector_risk.streaming.summarised import summarise_stream
+from sector_risk.streaming.summarised import summarise_passes, summarise_stream
 
 __all__ = [
     "Counts",
@@ -16,9 +15,9 @@ __all__ = [
     "count",
     "keep_draws",
     "keep_faults",
-    "label_summary",
     "lay_out",
     "names_by_draw",
     "settled",
+    "summarise_passes",
     "summarise_stream",
 ]
