@@ -236,6 +236,7 @@ READERS = {
     "plot_fan": sr.plot_fan,
     "plot_balance": sr.plot_balance,
     "controlled": sr.controlled,
+    "quality_pack": sr.quality_pack,
 }
 
 

@@ -94,10 +94,11 @@ def simulate(
     Raises
     ------
     InputError
-        With every fault of panel and settings; for more draws than memory holds; for a store that holds draws of
-        another forecast.
+        With every fault of panel and settings; for more draws than memory holds; for a store, finished or not, of
+        another forecast, which is never replaced.
     OSError
-        The store cannot be written to, or the disk is full; what is written is kept, and the message says how much.
+        The disk has too little room for the store, which is found out before the first draw; or the store cannot be
+        written to: what is written is kept, and a note says how much.
 
     Warns
     -----

@@ -25,6 +25,7 @@ __all__ = [
     "SECTOR",
     "Units",
     "check_forecast",
+    "dask_faults",
     "draws_last",
     "find_unit",
     "forecast_faults",
@@ -249,17 +250,26 @@ def forecast_faults(forecast: xr.Dataset, needed: Iterable[str], instead: str) -
         remedy = f"Use {instead} for what project gave."
         return [Fault("forecast", "a projection of several years", "", remedy, variable="year")]
     if "unit" in forecast.dims:
-        remedy = "Read its own variables, such as mean and value_at_risk; or simulate and keep draws."
+        remedy = (
+            "Read its own variables, such as mean and value_at_risk; exceedance and pictures take it. Or keep draws."
+        )
         return [Fault("forecast", "a summary, which has no draws", "", remedy, variable="draw")]
-    if any(values.chunks for values in forecast.variables.values()):
-        remedy = "Compute it first: forecast.compute(). If memory does not hold it, ask for a summary: keep='summary'."
-        return [Fault("forecast", "draws are Dask arrays, not in memory", "", remedy, variable="draw")]
+    if lazy := dask_faults(forecast):
+        return lazy
     if "versions" in forecast.attrs and forecast.attrs.get("format") != FORECAST_FORMAT:
         return [Fault("forecast", "made by another version", _made_by(forecast), "Make it again with this version.")]
     remedy = "Give a forecast made by simulate or condition; if it keeps some variables only, name this one too."
     return [
         Fault("forecast", "variable is missing", name, remedy, variable=name) for name in needed if name not in forecast
     ]
+
+
+def dask_faults(forecast: xr.Dataset) -> list[Fault]:
+    """Return a fault for draws that Dask has yet to make: what reads them several times would make them as often."""
+    if not any(values.chunks for values in forecast.variables.values()):
+        return []
+    remedy = "Compute it first: forecast.compute(). If memory does not hold it, ask for a summary: keep='summary'."
+    return [Fault("forecast", "draws are Dask arrays, not in memory", "", remedy, variable="draw")]
 
 
 def _made_by(forecast: xr.Dataset) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from sector_risk.faults import Fault, InputError
+from sector_risk.faults import Fault, InputError, raise_if_any
 from sector_risk.quality import rows
 from sector_risk.quality.checks import explained, run_checks
 from sector_risk.quality.figures import headline_errors, shares_of_range
@@ -20,6 +20,7 @@ from sector_risk.quality.logs import (
     rules_log,
     versions_log,
 )
+from sector_risk.units import dask_faults
 
 Rows = tuple[Any, ...]
 """Rows of one table, named tuples of its type."""
@@ -131,6 +132,7 @@ def check_kind(forecast: xr.Dataset) -> None:
     if not (forecast.sizes.get("trust") and forecast.sizes.get("draw")):
         came, remedy = ", ".join(map(str, forecast.sizes)), "Give what simulate, condition or open_forecast gave."
         raise InputError([Fault("forecast", "not a forecast of trusts by draw", came, remedy)])
+    raise_if_any(dask_faults(forecast))
 
 
 def title_of(forecast: xr.Dataset) -> str:
